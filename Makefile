@@ -1,0 +1,34 @@
+# `make run` reads the sample scans; `make test` runs every check. Both install what they need into .venv.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: run test lint unit slow clean
+
+run: $(STAMP)
+	$(BIN)/processor run --once examples || test $$? -eq 1
+	$(BIN)/processor results
+	@echo "Annotated pages: results/annotated   CSV: results/csv and results/numbers.csv   Database: results/results.db"
+
+test: lint unit
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: $(STAMP)
+	$(BIN)/pytest -n 2
+
+slow: $(STAMP)
+	$(BIN)/pytest -m slow --timeout 7200
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,61 @@
+"""Errors say who must act: every message names the file or setting, the value and the remedy."""
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit codes of both programs."""
+
+    DONE = 0
+    SOME_FAILED = 1
+    BAD_COMMAND = 2
+    BAD_SETTINGS = 3
+    NO_MODEL = 4
+    BAD_DATABASE = 5
+    INTERRUPTED = 130
+
+
+class DigitInboxError(Exception):
+    """The root: `message` says what is wrong with which file and value, `remedy` what the person can do."""
+
+    exit_code = Exit.SOME_FAILED
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message, remedy)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.remedy}".strip()
+
+
+class BadScan(DigitInboxError):
+    """The file cannot be read as a scan; retrying does not help, so it goes to `failed/`."""
+
+
+class Transient(DigitInboxError):
+    """The fault may pass by itself (disk full, share away, worker killed): the scan is tried again later."""
+
+
+class BadModel(DigitInboxError):
+    """A model is missing, damaged or foreign; the one in use stays."""
+
+    exit_code = Exit.NO_MODEL
+
+
+class BadSettings(DigitInboxError):
+    """The settings, or a folder they name, are refused: the program does not start."""
+
+    exit_code = Exit.BAD_SETTINGS
+
+
+class BadDatabase(DigitInboxError):
+    """The results database cannot be used, or its records contradict each other."""
+
+    exit_code = Exit.BAD_DATABASE
+
+
+class BadCommand(DigitInboxError):
+    """The command line asks for something that cannot be."""
+
+    exit_code = Exit.BAD_COMMAND

@@ -1,0 +1,185 @@
+"""The frozen values that travel between the stages; every box is half-open, in pixels, origin top left."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Gray = NDArray[np.uint8]
+"""(H, W) uint8."""
+
+Mask = NDArray[np.bool_]
+"""(H, W) bool."""
+
+Glyphs = NDArray[np.float32]
+"""(N, 1, 28, 28) float32 in [0, 1], ink = 1; N may be 0."""
+
+
+class Status(StrEnum):
+    """How far a digit or a number can be trusted."""
+
+    ACCEPTED = "accepted"
+    REVIEW = "review"
+    REJECTED = "rejected"
+    CORRECTED = "corrected"
+
+
+class ScanState(StrEnum):
+    """Where a scan stands in the queue."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    DUPLICATE = "duplicate"
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A half-open rectangle [x, x + width) × [y, y + height) in pixels."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    @property
+    def right(self) -> int:
+        return self.x + self.width
+
+    @property
+    def bottom(self) -> int:
+        return self.y + self.height
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        return self.x + self.width / 2, self.y + self.height / 2
+
+    @staticmethod
+    def around(boxes: Iterable["Box"]) -> "Box":
+        """The smallest box that holds all of `boxes` (at least one)."""
+        boxes = list(boxes)
+        x, y = min(b.x for b in boxes), min(b.y for b in boxes)
+        return Box(x, y, max(b.right for b in boxes) - x, max(b.bottom for b in boxes) - y)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One decoded page: `pixels` is (H, W) gray or (H, W, 3) RGB, uint8, upright, 0 = black.
+
+    `dpi` is what the file states, `None` where it states nothing believable.
+    """
+
+    number: int
+    pixels: NDArray[np.uint8]
+    dpi: float | None
+
+    @property
+    def width(self) -> int:
+        return int(self.pixels.shape[1])
+
+    @property
+    def height(self) -> int:
+        return int(self.pixels.shape[0])
+
+
+class Cause(StrEnum):
+    """What a rejected blob was taken for, or why a digit needs a person."""
+
+    SPECK = "speck"
+    RULED_LINE = "ruled line"
+    MARK = "mark"
+    OVERSIZED = "oversized"
+    TEXT = "text"
+    SEVERAL_CHARACTERS = "several characters"
+    EDGE = "cut off by the edge"
+    UNLIKE_DIGIT = "unlike any digit"
+    UNCERTAIN = "uncertain"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a blob is no digit (or no sure one): what it is, the measure and the limit it broke."""
+
+    cause: Cause
+    measure: str
+    value: float
+    limit: float
+
+    def __str__(self) -> str:
+        return f"{self.cause}: {self.measure} {self.value:.3g}, limit {self.limit:.3g}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DigitReading:
+    """One digit, or one rejected blob (`digit is None`), on the original page.
+
+    `top` holds the three best classes with their calibrated probabilities, best first; it is empty for a
+    blob that was rejected before the network saw it. `glyph` is the (28, 28) float32 cut-out the network
+    saw, where there is one; it is drawn on contact sheets, never stored.
+    """
+
+    digit: str | None
+    confidence: float
+    status: Status
+    box: Box
+    reason: str | None = None
+    top: tuple[tuple[str, float], ...] = ()
+    glyph: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberReading:
+    """Neighbouring digits of one line, in writing order; `text` keeps separators that were recognised."""
+
+    text: str
+    confidence: float
+    status: Status
+    box: Box
+    digits: tuple[DigitReading, ...]
+    field: str | None = None
+
+    @property
+    def digits_only(self) -> str:
+        return "".join(d.digit or "" for d in self.digits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageReading:
+    """Everything found on one page; `numbers` in reading order, `rejected` from top to bottom."""
+
+    page: int
+    width: int
+    height: int
+    dpi: float | None
+    skew_degrees: float
+    numbers: tuple[NumberReading, ...]
+    rejected: tuple[DigitReading, ...]
+    form: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagedFile:
+    """A finished output under a temporary name; the parent renames it to `target`."""
+
+    staged: Path
+    target: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanResult:
+    """What a worker hands to the parent: readings, stamps and staged files, nothing committed yet.
+
+    `annotated` gives the target of the annotated image for each page, or `None` where none is wanted.
+    """
+
+    pages: tuple[PageReading, ...]
+    model: str
+    settings_digest: str
+    program_version: str
+    seconds: float
+    annotated: tuple[Path | None, ...]
+    staged: tuple[StagedFile, ...]

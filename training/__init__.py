@@ -1,0 +1,1 @@
+"""Trains, judges and publishes the models that the processor loads."""
