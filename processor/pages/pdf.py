@@ -1,0 +1,69 @@
+"""Pages of PDF files, drawn by PDFium as they would be printed."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import pypdfium2
+import pypdfium2.raw
+from numpy.typing import NDArray
+
+from processor.errors import BadScan
+from processor.pages.faults import COPY_AGAIN, damage_refused, too_large, too_many_pages, where
+from processor.pages.pixels import without_equal_channels
+from processor.records import Page
+from processor.settings import Limits
+
+POINTS_PER_INCH = 72
+
+LOWER = "Lower intake.pdf_dpi, or raise limits.max_megapixels."
+
+
+def pdf_pages(data: bytes, name: str, limits: Limits, dpi: float) -> Iterator[Page]:
+    """The pages of a PDF at `dpi`, with filled-in form fields and annotations, one after the other.
+
+    Raises BadScan where the document is encrypted or damaged, a page is broken or too large at `dpi`.
+    """
+    document = _open(data, name)
+    try:
+        count = len(document)
+        if count > limits.max_pages:
+            raise too_many_pages(name, str(count), limits.max_pages)
+        for number in range(1, count + 1):
+            place = where(name, number if count > 1 else None)
+            with damage_refused(place, pypdfium2.PdfiumError):
+                pixels = _draw(document, number, place, limits, dpi)
+            yield Page(number=number, pixels=pixels, dpi=dpi)
+    finally:
+        document.close()
+
+
+def _open(data: bytes, name: str) -> pypdfium2.PdfDocument:
+    try:
+        document = pypdfium2.PdfDocument(data)
+    except pypdfium2.PdfiumError as error:
+        if error.err_code in (pypdfium2.raw.FPDF_ERR_PASSWORD, pypdfium2.raw.FPDF_ERR_SECURITY):
+            raise BadScan(f"{name} is encrypted.", "Save it without a password.") from None
+        raise BadScan(f"{name} is a PDF that cannot be opened: {error}", COPY_AGAIN) from error
+    with damage_refused(name, pypdfium2.PdfiumError):
+        document.init_forms()
+    return document
+
+
+def _draw(
+    document: pypdfium2.PdfDocument, number: int, place: str, limits: Limits, dpi: float
+) -> NDArray[np.uint8]:
+    """Page `number` (from 1) as (H, W) or (H, W, 3) uint8."""
+    scale = dpi / POINTS_PER_INCH
+    width, height = (math.ceil(side * scale) for side in document.get_page_size(number - 1))
+    if width * height > limits.max_megapixels * 1e6:
+        raise too_large(f"{place}, drawn at {dpi:g} dpi,", width, height, limits.max_megapixels, LOWER)
+    page = document[number - 1]
+    try:
+        bitmap = page.render(scale=scale, rev_byteorder=True)
+        try:
+            return without_equal_channels(np.array(bitmap.to_numpy()))
+        finally:
+            bitmap.close()
+    finally:
+        page.close()

@@ -1,0 +1,65 @@
+"""From bytes to pages: a scan is known by its content, never by its name."""
+
+from collections.abc import Iterator
+
+from processor.errors import BadScan
+from processor.pages.images import heic_pages, image_pages
+from processor.records import Page
+from processor.settings import Limits
+
+# ISO base media files whose first brand says HEIF with HEVC pictures (ISO/IEC 23008-12, annex B).
+HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+
+# Sizes of the header that follows the 14 bytes of a BMP; "BM" alone also begins many a text.
+BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
+
+# Readers look for the PDF header in this many bytes; some scanners write lines of their own before it.
+PDF_HEADER_WITHIN = 1024
+
+ACCEPTED = "Put JPEG, PNG, TIFF, BMP, WebP, PDF or HEIC files here."
+
+
+def decode(data: bytes, name: str, limits: Limits, pdf_dpi: float) -> Iterator[Page]:
+    """The pages of a scan, decoded one at a time: a long document never stands in memory as a whole.
+
+    `name` is only for messages; PDF pages are drawn at `pdf_dpi`. Raises BadScan, when the page in question
+    is asked for, where the file is no scan, is damaged or exceeds `limits`; every page comes, or that.
+    """
+    if not data:
+        raise BadScan(f"{name} is empty.", "Copy the file here once more.")
+    if len(data) > limits.max_megabytes * 1e6:
+        raise BadScan(
+            f"{name} has {len(data) / 1e6:.1f} megabytes; the limit is {limits.max_megabytes:g}.",
+            "Split or recompress the file, or raise limits.max_megabytes.",
+        )
+    kind = kind_of(data)
+    if kind is None:
+        raise BadScan(f"{name} is not an image or PDF (starts with {data[:12]!r}).", ACCEPTED)
+    if kind == "PDF":
+        # PDFium takes 60 ms to load, which scans without a PDF need not wait for.
+        from processor.pages.pdf import pdf_pages
+
+        yield from pdf_pages(data, name, limits, pdf_dpi)
+    elif kind == "HEIC":
+        yield from heic_pages(data, name, limits)
+    else:
+        yield from image_pages(data, name, kind, limits)
+
+
+def kind_of(data: bytes) -> str | None:
+    """The format by the first bytes, `None` for what is no scan: PDF, HEIC, or as Pillow calls it."""
+    if data.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return "TIFF"
+    if data.startswith((b"GIF87a", b"GIF89a")):
+        return "GIF"
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return "WEBP"
+    if data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in BMP_HEADERS:
+        return "BMP"
+    if data[4:8] == b"ftyp" and data[8:12] in HEIC_BRANDS:
+        return "HEIC"
+    return "PDF" if b"%PDF-" in data[:PDF_HEADER_WITHIN] else None
