@@ -1,0 +1,232 @@
+"""How the results database is opened, locked and checked; its tables stand in schema.py."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, Table, TableClause, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from processor.errors import BadDatabase, Transient
+from processor.results.schema import VIEWS, metadata
+
+BUSY_SECONDS = 30.0
+"""How long a connection waits for another process's transaction before it reports a locked database."""
+
+
+def open_database(url: str, *, create: bool = True) -> Engine:
+    """The engine of the results database; with `create`, missing tables and views are made.
+
+    Raises BadDatabase where it cannot be used: no folder, not writable, locked, no database, foreign tables.
+    """
+    engine = _engine(url)
+    path = _sqlite_file(engine)
+    if path is not None:
+        _check_file(path, create=create)
+        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    with _start(engine, writes=create) as connection:
+        if create:
+            _create_missing(connection)
+        _check_tables(connection)
+    return engine
+
+
+def open_read_only(url: str) -> Engine:
+    """An engine whose connections can only read, for queries that people type.
+
+    Raises BadDatabase where there is no database, or no tables in it yet.
+    """
+    engine = _engine(url)
+    path = _sqlite_file(engine)
+    if path is not None:
+        _check_file(path, create=False)
+        engine = create_engine(engine.url, creator=lambda: _connect_read_only(path))
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    else:
+        engine = engine.execution_options(postgresql_readonly=True)
+    with _start(engine, writes=False) as connection:
+        _check_tables(connection)
+    return engine
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction that writes: it takes the write lock at its start and commits at its end.
+
+    SQLite cannot upgrade a read transaction once another process wrote: without the lock taken first,
+    a claim fails with "database is locked" at once, whatever the busy timeout.
+    Raises Transient where the database is locked or full, BadDatabase where it is damaged.
+    """
+    with _faults(engine), engine.connect().execution_options(writes=True) as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A transaction that sees one state of the database throughout. Raises as `writing` does."""
+    with _faults(engine), engine.connect() as connection, connection.begin():
+        yield connection
+
+
+def _engine(url: str) -> Engine:
+    try:
+        engine = create_engine(make_url(url))
+    except ArgumentError:
+        raise BadDatabase(
+            f"database.url = {url!r} is no database address.",
+            "Write sqlite:///results/results.db, or leave it out.",
+        ) from None
+    except ModuleNotFoundError as error:
+        raise BadDatabase(
+            f"database.url = {url!r} needs the Python package {error.name}.", f"pip install {error.name}"
+        ) from None
+    return engine
+
+
+def _sqlite_file(engine: Engine) -> Path | None:
+    if engine.dialect.name != "sqlite":
+        return None
+    name = engine.url.database
+    if not name or name == ":memory:":
+        raise BadDatabase(
+            f"The database {engine.url} lives in memory and would be lost.",
+            "Name a file: sqlite:///results.db",
+        )
+    return Path(name).absolute()
+
+
+def _check_file(path: Path, *, create: bool) -> None:
+    if path.exists():
+        _check_usable(path, write=create)
+    elif not create:
+        raise BadDatabase(f"There is no database {path} yet.", "`processor run --once` makes it.")
+    elif not path.parent.is_dir():
+        raise BadDatabase(f"The folder of the database {path} is missing.", f"Make the folder {path.parent}.")
+    elif not os.access(path.parent, os.W_OK | os.X_OK):
+        raise BadDatabase(
+            f"The database {path} cannot be made: its folder is not writable.", "Mend the permissions."
+        )
+
+
+def _check_usable(path: Path, *, write: bool) -> None:
+    if not path.is_file():
+        raise BadDatabase(f"The database {path} is no file.", "Name another in [database] url.")
+    if not os.access(path, os.R_OK):
+        raise BadDatabase(f"The database {path} cannot be read.", "Mend its permissions.")
+    # SQLite writes two companions beside the file, so a writable file in a frozen folder is not enough.
+    if write and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK | os.X_OK)):
+        raise BadDatabase(f"The database {path} is not writable.", "Mend its and its folder's permissions.")
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, entry: ConnectionPoolEntry) -> None:  # noqa: ARG001
+    connection.isolation_level = None  # sqlite3 would open its own, deferred, transactions
+    connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    # In WAL, NORMAL loses the last commits on a power cut (it syncs at checkpoints only). The original is
+    # moved out of the inbox right after its rows are committed, so a lost commit would lose the reading.
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+# What a query may do besides SELECT: look at the shape of the tables. VACUUM INTO and ATTACH would write
+# files even over a connection opened read-only, so everything not named here is refused.
+_READING = {
+    sqlite3.SQLITE_SELECT,
+    sqlite3.SQLITE_READ,
+    sqlite3.SQLITE_FUNCTION,
+    sqlite3.SQLITE_RECURSIVE,
+    sqlite3.SQLITE_TRANSACTION,
+}
+_READING_PRAGMAS = {"table_info", "table_xinfo", "table_list", "index_list", "index_info", "foreign_key_list"}
+
+
+def _authorise(action: int, first: str | None, *_: str | None) -> int:
+    looks = action == sqlite3.SQLITE_PRAGMA and first in _READING_PRAGMAS
+    return sqlite3.SQLITE_OK if action in _READING or looks else sqlite3.SQLITE_DENY
+
+
+def _connect_read_only(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        path.as_uri() + "?mode=ro",
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    connection.execute("PRAGMA query_only = ON")
+    connection.set_authorizer(_authorise)
+    return connection
+
+
+@contextmanager
+def _start(engine: Engine, *, writes: bool) -> Iterator[Connection]:
+    """The first transaction of an engine: a database that is locked this long will not pass by itself."""
+    try:
+        with (writing if writes else reading)(engine) as connection:
+            yield connection
+    except Transient as error:
+        engine.dispose()
+        raise BadDatabase(error.message, error.remedy) from error
+    except BadDatabase:
+        engine.dispose()
+        raise
+
+
+def _create_missing(connection: Connection) -> None:
+    metadata.create_all(connection)
+    present = set(inspect(connection).get_view_names())
+    for view, query in VIEWS.items():
+        if view.name not in present:
+            sql = query.compile(connection.engine, compile_kwargs={"literal_binds": True})
+            connection.execute(text(f"CREATE VIEW {view.name} AS {sql}"))
+
+
+def _check_tables(connection: Connection) -> None:
+    inspector = inspect(connection)
+    present = {*inspector.get_table_names(), *inspector.get_view_names()}
+    wanted: list[Table | TableClause] = [*metadata.tables.values(), *VIEWS]
+    where = connection.engine.url.render_as_string(hide_password=True)
+    if missing := [t.name for t in wanted if t.name not in present]:
+        raise BadDatabase(f"{where} holds no {', '.join(missing)} yet.", "`processor run --once` makes them.")
+    for known in wanted:
+        have = {c["name"] for c in inspector.get_columns(known.name)}
+        if lacking := [c.name for c in known.columns if c.name not in have]:
+            raise BadDatabase(
+                f"{where}: {known.name} lacks {', '.join(lacking)}: another version made it.",
+                "Name another database in [database] url, or move this one away.",
+            )
+
+
+@contextmanager
+def _faults(engine: Engine) -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        where = engine.url.render_as_string(hide_password=True)
+        code = getattr(error.orig, "sqlite_errorname", "")
+        if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            raise Transient(
+                f"The database {where} is locked by another program.", "Close what holds it open for writing."
+            ) from error
+        if code.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+            raise Transient(f"The database {where} cannot be written: {error.orig}.", "Make room.") from error
+        if code.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+            raise BadDatabase(
+                f"{where} is damaged, or no database: {error.orig}.", "Move it away, or restore a copy of it."
+            ) from error
+        if code.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY")) or error.connection_invalidated:
+            raise BadDatabase(
+                f"The database {where} cannot be used: {error.orig}.",
+                "Check the file, its folder and the rights.",
+            ) from error
+        raise

@@ -1,0 +1,111 @@
+"""Writes what was read from a scan as rows, in the caller's transaction; rows of an earlier reading go."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from processor.records import Box, DigitReading, NumberReading, PageReading, ScanResult
+from processor.results.schema import digits, models, numbers, pages
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsedModel:
+    """What is kept of a model beside its name: the hash and the manifest it was verified by."""
+
+    name: str
+    sha256: str
+    manifest: Mapping[str, Any]
+
+
+def store_result(connection: Connection, scan_id: int, result: ScanResult) -> None:
+    """Replaces all rows of a scan's pages, numbers and digits by `result`.
+
+    `pages.annotated` is kept relative to the results folder, which may be moved as a whole.
+    """
+    connection.execute(delete(pages).where(pages.c.scan_id == scan_id))
+    for reading, annotated in zip(result.pages, result.annotated, strict=True):
+        row = _page_row(scan_id, reading, annotated)
+        page_id = connection.execute(insert(pages).returning(pages.c.id), row).scalar_one()
+        number_ids = _store_numbers(connection, page_id, reading.numbers)
+        rows = [
+            _digit_row(page_id, number_id, position, digit)
+            for number_id, number in zip(number_ids, reading.numbers, strict=True)
+            for position, digit in enumerate(number.digits, 1)
+        ]
+        rows += [_digit_row(page_id, None, n, blob) for n, blob in enumerate(reading.rejected, 1)]
+        if rows:
+            connection.execute(insert(digits), rows)
+
+
+def store_model(connection: Connection, name: str, known: UsedModel | None, now: datetime) -> None:
+    """Notes the first use of a model, and what is known of it once that is told."""
+    seen = connection.execute(select(models.c.sha256).where(models.c.name == name)).one_or_none()
+    facts: Row = {"sha256": known.sha256, "manifest": dict(known.manifest)} if known else {}
+    if seen is None:
+        connection.execute(insert(models), {"name": name, "first_used_at": now, **facts})
+    elif seen.sha256 is None and facts:
+        connection.execute(update(models).where(models.c.name == name).values(**facts))
+
+
+def _store_numbers(connection: Connection, page_id: int, found: Iterable[NumberReading]) -> list[int]:
+    rows = [_number_row(page_id, position, number) for position, number in enumerate(found, 1)]
+    if not rows:
+        return []
+    stored = connection.execute(insert(numbers).returning(numbers.c.id, numbers.c.position), rows)
+    ids = {row.position: int(row.id) for row in stored}
+    return [ids[row["position"]] for row in rows]
+
+
+def _page_row(scan_id: int, reading: PageReading, annotated: Path | None) -> Row:
+    return {
+        "scan_id": scan_id,
+        "page": reading.page,
+        "width": int(reading.width),
+        "height": int(reading.height),
+        "dpi": None if reading.dpi is None else float(reading.dpi),
+        "skew_degrees": float(reading.skew_degrees),
+        "form": reading.form,
+        "annotated": None if annotated is None else Path(*annotated.parts[-2:]).as_posix(),
+    }
+
+
+def _number_row(page_id: int, position: int, number: NumberReading) -> Row:
+    return {
+        "page_id": page_id,
+        "position": position,
+        "text": number.text,
+        "digits": number.digits_only,
+        "confidence": float(number.confidence),
+        "status": number.status.value,
+        "field": number.field,
+        **_box_row(number.box),
+    }
+
+
+def _digit_row(page_id: int, number_id: int | None, position: int, digit: DigitReading) -> Row:
+    second, third = (*digit.top[1:3], (None, None), (None, None))[:2]
+    return {
+        "page_id": page_id,
+        "number_id": number_id,
+        "position": position,
+        "digit": digit.digit,
+        "confidence": float(digit.confidence),
+        "second": second[0],
+        "second_confidence": None if second[1] is None else float(second[1]),
+        "third": third[0],
+        "third_confidence": None if third[1] is None else float(third[1]),
+        "status": digit.status.value,
+        "reason": digit.reason,
+        **_box_row(digit.box),
+    }
+
+
+def _box_row(box: Box) -> Row:
+    # numpy's integers and float32 are no numbers to sqlite3: it stores their bytes, or refuses them.
+    return {"x": int(box.x), "y": int(box.y), "width": int(box.width), "height": int(box.height)}

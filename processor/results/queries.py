@@ -1,0 +1,221 @@
+"""Questions to the results database: counts, readings, one scan in full, and SQL that people type."""
+
+import difflib
+import fnmatch
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import ColumnElement, Connection, Engine, func, or_, select
+from sqlalchemy.exc import DBAPIError, ResourceClosedError
+
+from processor.errors import BadCommand, BadDatabase
+from processor.records import ScanState, Status
+from processor.results.database import reading
+from processor.results.publish import stored_name
+from processor.results.schema import digits, numbers, pages, scans
+from processor.results.schema import readings as readings_view
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NUMBER_STATES = (Status.ACCEPTED, Status.REVIEW, Status.CORRECTED)
+_CANDIDATES = 10
+_COMPARED = 10_000
+_FRAME_TYPES = {int: "int64", float: "float64"}
+
+Fields = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """Counts of scans by outcome (`seen` is their sum) and of what was read.
+
+    `digits` counts digits, `review` those of them that wait for a person, `rejected` the blobs that are none.
+    """
+
+    seen: int
+    done: int
+    failed: int
+    duplicate: int
+    ignored: int
+    pending: int
+    pages: int
+    numbers: int
+    digits: int
+    review: int
+    rejected: int
+
+    def check(self) -> None:
+        """Raises BadDatabase where seen = done + failed + duplicate + ignored + pending does not hold."""
+        parts = {name: getattr(self, name) for name in ("done", "failed", "duplicate", "ignored", "pending")}
+        if self.seen != sum(parts.values()):
+            named = " + ".join(f"{count} {name}" for name, count in parts.items())
+            raise BadDatabase(
+                f"The counts contradict each other: {self.seen} scans seen, but {named}.",
+                'Look: processor query "SELECT state, COUNT(*) FROM scans GROUP BY state"',
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberReport:
+    number: Fields
+    digits: tuple[Fields, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageReport:
+    page: Fields
+    numbers: tuple[NumberReport, ...]
+    rejected: tuple[Fields, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanReport:
+    """One scan with all that was read from it; the fields are the columns of the tables."""
+
+    scan: Fields
+    pages: tuple[PageReport, ...]
+
+
+def summary(engine: Engine) -> Summary:
+    """Counts over the whole database; none is `ignored`. Raises BadDatabase where they contradict."""
+    with reading(engine) as connection:
+        states = _counts(connection, scans.c.state)
+        found = _counts(connection, digits.c.status)
+        counts = Summary(
+            seen=connection.execute(select(func.count()).select_from(scans)).scalar_one(),
+            done=states.get(ScanState.DONE, 0),
+            failed=states.get(ScanState.FAILED, 0),
+            duplicate=states.get(ScanState.DUPLICATE, 0),
+            ignored=0,
+            pending=states.get(ScanState.QUEUED, 0) + states.get(ScanState.RUNNING, 0),
+            pages=connection.execute(select(func.count()).select_from(pages)).scalar_one(),
+            numbers=connection.execute(select(func.count()).select_from(numbers)).scalar_one(),
+            digits=sum(found.values()) - found.get(Status.REJECTED, 0),
+            review=found.get(Status.REVIEW, 0),
+            rejected=found.get(Status.REJECTED, 0),
+        )
+    counts.check()
+    return counts
+
+
+def readings(
+    engine: Engine, file_glob: str | None = None, status: str | None = None, since: datetime | None = None
+) -> "pd.DataFrame":
+    """The view `readings`, ordered by file, page and position.
+
+    `file_glob` is matched against the whole path or the bare name, upper and lower case told apart; `since`
+    (aware) keeps scans finished at or after it. Raises BadCommand for an unknown status.
+    """
+    # pandas takes longer to import than `processor status` may take in all.
+    import pandas as pd
+
+    if status is not None and status not in NUMBER_STATES:
+        raise BadCommand(f"There is no status {status!r}.", f"It is one of {', '.join(NUMBER_STATES)}.")
+    view = readings_view.c
+    query = select(readings_view).order_by(view.file, view.scan_id, view.page, view.position)
+    if status is not None:
+        query = query.where(view.status == status)
+    if file_glob is not None:
+        query = query.where(view.scan_id.in_(select(scans.c.id).where(_matches(file_glob))))
+    if since is not None:
+        query = query.where(view.scan_id.in_(select(scans.c.id).where(scans.c.finished_at >= since)))
+    with reading(engine) as connection:
+        rows = connection.execute(query).all()
+    frame = pd.DataFrame.from_records([tuple(row) for row in rows], columns=list(view.keys()))
+    return frame.astype({name: _FRAME_TYPES.get(c.type.python_type, "string") for name, c in view.items()})
+
+
+def run_select(engine: Engine, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Runs one query on an engine from `open_read_only`; gives column names and rows.
+
+    Raises BadCommand where it is no query, or is wrong; BadDatabase where the database is.
+    """
+    with reading(engine) as connection:
+        try:
+            result = connection.exec_driver_sql(sql)
+            return list(result.keys()), [tuple(row) for row in result]
+        except ResourceClosedError:
+            raise BadCommand("The statement gives no rows.", "Write a SELECT.") from None
+        except DBAPIError as error:
+            raise _refusal(error) from None
+
+
+def scan_report(engine: Engine, file: str) -> ScanReport:
+    """All that is known of the scan with this path or, where no path is so, this name: its newest content.
+
+    Raises BadCommand, naming candidates, where there is none or several places have it.
+    """
+    with reading(engine) as connection:
+        scan = _find(connection, file)
+        found = connection.execute(select(pages).where(pages.c.scan_id == scan["id"]).order_by(pages.c.page))
+        return ScanReport(scan=scan, pages=tuple(_page_report(connection, page) for page in _fields(found)))
+
+
+def _counts(connection: Connection, what: ColumnElement[str]) -> dict[str, int]:
+    rows = connection.execute(select(what, func.count()).group_by(what))
+    return {row[0]: row[1] for row in rows}
+
+
+def _matches(glob: str) -> ColumnElement[bool]:
+    """Shell patterns are no SQL; both databases know regular expressions (SQLite through Python's)."""
+    whole_path, bare_name = fnmatch.translate(stored_name(glob)), fnmatch.translate("*/" + stored_name(glob))
+    return or_(scans.c.file.regexp_match(whole_path), scans.c.file.regexp_match(bare_name))
+
+
+def _refusal(error: DBAPIError) -> BadCommand:
+    writes = getattr(error.orig, "sqlite_errorname", "") in {"SQLITE_AUTH", "SQLITE_READONLY"}
+    if writes:
+        return BadCommand("A query may only read; this statement would do more.", "Write a SELECT.")
+    return BadCommand(f"The query is refused: {error.orig}.", "The tables are in the documentation.")
+
+
+def _fields(rows: Any) -> list[Fields]:
+    return [dict(row) for row in rows.mappings()]
+
+
+def _find(connection: Connection, file: str) -> Fields:
+    """The newest row of the one place that `file` names: on the disk, below its source, or by bare name."""
+    name, path = stored_name(file), stored_name(str(Path(file).absolute()))
+    ends_so = scans.c.file.endswith("/" + name, autoescape=True)
+    on_disk = scans.c.source + "/" + scans.c.file == path
+    query = select(scans).where(or_(scans.c.file == name, ends_so, on_disk)).order_by(scans.c.id.desc())
+    found = _fields(connection.execute(query))
+    for at_place in (
+        [scan for scan in found if f"{scan['source']}/{scan['file']}" == path],
+        [scan for scan in found if scan["file"] == name],
+        # LIKE does not tell upper case from lower in SQLite.
+        [scan for scan in found if scan["file"].endswith("/" + name)],
+    ):
+        places = sorted({f"{scan['source']}/{scan['file']}" for scan in at_place})
+        if len(places) > 1:
+            raise BadCommand(f"{len(places)} scans are named {name}.", f"Name one: {_listed(places)}.")
+        if places:
+            return at_place[0]
+    raise BadCommand(f"No scan {name} was seen.", _nearest(connection, name))
+
+
+def _nearest(connection: Connection, name: str) -> str:
+    recent = select(scans.c.file).distinct().order_by(scans.c.file).limit(_COMPARED)
+    known = list(connection.execute(recent).scalars())
+    close = difflib.get_close_matches(name, known, n=_CANDIDATES, cutoff=0.5) or known
+    return f"There is {_listed(close)}." if known else "Nothing was read yet: `processor run --once`."
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _CANDIDATES
+    return ", ".join(names[:_CANDIDATES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _page_report(connection: Connection, page: Fields) -> PageReport:
+    of_page = numbers.c.page_id == page["id"]
+    found = _fields(connection.execute(select(numbers).where(of_page).order_by(numbers.c.position)))
+    query = select(digits).where(digits.c.page_id == page["id"]).order_by(digits.c.position)
+    by_number: dict[int | None, list[Fields]] = {}
+    for digit in _fields(connection.execute(query)):
+        by_number.setdefault(digit["number_id"], []).append(digit)
+    reports = (NumberReport(number=n, digits=tuple(by_number.get(n["id"], ()))) for n in found)
+    return PageReport(page=page, numbers=tuple(reports), rejected=tuple(by_number.get(None, ())))

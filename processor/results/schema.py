@@ -1,0 +1,206 @@
+"""The tables of the results database and the two views for people who query."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Select,
+    String,
+    Table,
+    TableClause,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    column,
+    select,
+    table,
+)
+
+from processor.results.publish import stored_name
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """A moment: aware in Python, UTC in the database (SQLite: sortable text without a zone)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value} has no time zone")
+        return value.astimezone(UTC).replace(tzinfo=None if dialect.name == "sqlite" else UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value.replace(tzinfo=UTC) if value else None
+
+
+class FileName(TypeDecorator[str]):
+    """A path as text: a name whose bytes are no UTF-8 cannot be bound, so it is stored escaped."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return stored_name(value) if value is not None else None
+
+
+metadata = MetaData()
+
+scans = Table(
+    "scans",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("source", FileName, nullable=False),
+    Column("file", FileName, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("error", Text),
+    Column("message", Text),
+    Column("queued_at", UtcTime, nullable=False),
+    Column("started_at", UtcTime),
+    Column("finished_at", UtcTime),
+    Column("leased_until", UtcTime),
+    Column("worker", Text),
+    Column("seconds", Float),
+    Column("model", String(200), ForeignKey("models.name")),
+    Column("settings_digest", String(64)),
+    Column("program_version", String(64)),
+    Column("duplicate_of", Integer, ForeignKey("scans.id")),
+    UniqueConstraint("source", "file", "sha256", name="one_row_a_place_and_content"),
+    Index("scans_by_state", "state", "attempts", "id"),
+    Index("scans_by_file", "file"),
+    Index("scans_by_finish", "finished_at"),
+    Index("scans_by_first", "duplicate_of"),
+)
+Index(
+    "one_reading_a_content",
+    scans.c.sha256,
+    unique=True,
+    sqlite_where=scans.c.state != "duplicate",
+    postgresql_where=scans.c.state != "duplicate",
+)
+
+pages = Table(
+    "pages",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("scan_id", Integer, ForeignKey("scans.id", ondelete="CASCADE"), nullable=False),
+    Column("page", Integer, nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("dpi", Float),
+    Column("skew_degrees", Float, nullable=False),
+    Column("form", Text),
+    Column("annotated", Text),
+    UniqueConstraint("scan_id", "page", name="one_row_a_page"),
+)
+
+
+def _box() -> list[Column[int]]:
+    return [Column(name, Integer, nullable=False) for name in ("x", "y", "width", "height")]
+
+
+numbers = Table(
+    "numbers",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("page_id", Integer, ForeignKey("pages.id", ondelete="CASCADE"), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("digits", Text, nullable=False),
+    Column("confidence", Float, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("field", Text),
+    *_box(),
+    UniqueConstraint("page_id", "position", name="one_row_a_number"),
+    Index("numbers_by_status", "status"),
+)
+
+digits = Table(
+    "digits",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("page_id", Integer, ForeignKey("pages.id", ondelete="CASCADE"), nullable=False),
+    Column("number_id", Integer, ForeignKey("numbers.id", ondelete="CASCADE")),
+    Column("position", Integer, nullable=False),
+    Column("digit", String(1)),
+    Column("confidence", Float, nullable=False),
+    Column("second", String(8)),
+    Column("second_confidence", Float),
+    Column("third", String(8)),
+    Column("third_confidence", Float),
+    Column("status", String(16), nullable=False),
+    Column("reason", Text),
+    *_box(),
+    Index("digits_by_page", "page_id", "number_id", "position"),
+    Index("digits_by_number", "number_id", "position"),
+    Index("digits_by_status", "status"),
+)
+
+# A correction is a person's work: it outlives the row it was made on when a scan is read anew.
+corrections = Table(
+    "corrections",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("digit_id", Integer, ForeignKey("digits.id", ondelete="SET NULL"), index=True),
+    Column("number_id", Integer, ForeignKey("numbers.id", ondelete="SET NULL"), index=True),
+    Column("was", Text),
+    Column("now", Text),
+    Column("at", UtcTime, nullable=False),
+    Column("by", Text),
+)
+
+models = Table(
+    "models",
+    metadata,
+    Column("name", String(200), primary_key=True),
+    Column("sha256", String(64)),
+    Column("manifest", JSON),
+    Column("first_used_at", UtcTime, nullable=False),
+)
+
+READINGS_QUERY = (
+    select(
+        *(scans.c.file, pages.c.page, numbers.c.position, numbers.c.text, numbers.c.digits),
+        *(numbers.c.confidence, numbers.c.status, numbers.c.field),
+        *(numbers.c.x, numbers.c.y, numbers.c.width, numbers.c.height),
+        *(scans.c.model, pages.c.scan_id),
+    )
+    .select_from(scans)
+    .join(pages, pages.c.scan_id == scans.c.id)
+    .join(numbers, numbers.c.page_id == pages.c.id)
+)
+DIGIT_READINGS_QUERY = (
+    select(
+        *(scans.c.file, pages.c.page, digits.c.position, digits.c.digit, digits.c.confidence),
+        *(digits.c.status, digits.c.reason, digits.c.x, digits.c.y, digits.c.width, digits.c.height),
+        *(digits.c.number_id, pages.c.scan_id),
+    )
+    .select_from(scans)
+    .join(pages, pages.c.scan_id == scans.c.id)
+    .join(digits, digits.c.page_id == pages.c.id)
+)
+
+
+def _view(name: str, query: Select[Any]) -> TableClause:
+    return table(name, *(column(c.name, c.type) for c in query.selected_columns))
+
+
+readings = _view("readings", READINGS_QUERY)
+digit_readings = _view("digit_readings", DIGIT_READINGS_QUERY)
+
+VIEWS: dict[TableClause, Select[Any]] = {readings: READINGS_QUERY, digit_readings: DIGIT_READINGS_QUERY}
