@@ -4,10 +4,12 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from PIL import UnidentifiedImageError
+
 from processor.errors import BadScan, Transient
 
 # What the decoders were seen to raise on mutated files; anything else is a fault of this program.
-DAMAGE = (
+DAMAGE: tuple[type[Exception], ...] = (
     OSError,
     SyntaxError,
     ValueError,
@@ -23,13 +25,13 @@ COPY_AGAIN = "Scan it again, or copy the file here once more."
 
 
 def where(name: str, page: int | None) -> str:
-    """`name`, with the page (from 1) where the format has several."""
+    """`name`, with the page (from 1) where the file has several."""
     return name if page is None else f"{name}, page {page}"
 
 
 def too_large(place: str, width: int, height: int, max_megapixels: float, remedy: str) -> BadScan:
     """The page would not fit `limits.max_megapixels`; found before its pixels are decoded."""
-    size = f"{width} × {height} pixels ({width * height / 1e6:.0f} megapixels)"
+    size = f"{width} × {height} pixels ({width * height / 1e6:.4g} megapixels)"
     return BadScan(f"{place} has {size}; the limit is {max_megapixels:g} megapixels.", remedy)
 
 
@@ -50,6 +52,12 @@ def damage_refused(place: str, *more: type[Exception]) -> Iterator[None]:
     """
     try:
         yield
+    except UnidentifiedImageError as error:
+        # Its own message tells an address in memory, and keeps the reason to itself.
+        raise BadScan(
+            f"{place} is damaged at its beginning, or of a kind that cannot be read.",
+            "Scan it again, or save it as PNG.",
+        ) from error
     except (*DAMAGE, *more) as error:
         reason = str(error).strip().rstrip(".") or type(error).__name__
         raise BadScan(f"{place} is damaged or cut short: {reason}.", COPY_AGAIN) from error

@@ -4,14 +4,14 @@ import io
 import math
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from PIL import Image, ImageOps
 
 from processor.errors import BadScan
 from processor.pages.faults import damage_refused, too_large, where
 from processor.pages.pixels import to_pixels
-from processor.pages.tiff import page_indices
+from processor.pages.tiff import decoder_errors_refused, page_indices
 from processor.records import Page
 from processor.settings import Limits
 
@@ -55,11 +55,12 @@ def heic_pages(data: bytes, name: str, limits: Limits) -> Iterator[Page]:
             f"{name} is a HEIC picture, which needs pillow-heif.",
             "Run `pip install digit-inbox[heic]`, or save it as JPEG.",
         ) from None
-    with _decoding(name, limits):
+    with _decoding(name, limits, RuntimeError):
         picture = pillow_heif.open_heif(io.BytesIO(data))
         _check_size(name, picture.size, limits)
         image = picture.to_pillow()
-        yield Page(number=1, pixels=to_pixels(image), dpi=believable_dpi(image.info.get("dpi")))
+        page = Page(number=1, pixels=to_pixels(image), dpi=believable_dpi(image.info.get("dpi")))
+    yield page
 
 
 def _page(image: Image.Image, place: str, number: int, index: int, limits: Limits) -> Page:
@@ -72,7 +73,8 @@ def _page(image: Image.Image, place: str, number: int, index: int, limits: Limit
         _check_size(place, image.size, limits)
         min_is_white = _states_min_is_white(image)
         dpi = believable_dpi(image.info.get("dpi"))
-        image.load()
+        with decoder_errors_refused(place) if image.format == "TIFF" else nullcontext():
+            image.load()
         pixels = to_pixels(upright(image), min_is_white=min_is_white)
         return Page(number=number, pixels=pixels, dpi=dpi)
 
@@ -121,7 +123,7 @@ def _check_size(place: str, size: tuple[int, int], limits: Limits) -> None:
 
 
 @contextmanager
-def _decoding(place: str, limits: Limits) -> Iterator[None]:
+def _decoding(place: str, limits: Limits, *more: type[Exception]) -> Iterator[None]:
     """Around every call into Pillow: its limit is ours, its warnings are silent, its faults are BadScan.
 
     Pillow's own limit (89 megapixels) is a module variable; it is put back, so that nobody else's changes.
@@ -129,13 +131,13 @@ def _decoding(place: str, limits: Limits) -> Iterator[None]:
     before = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = max(1, int(limits.max_megapixels * 1e6))
     try:
-        with warnings.catch_warnings(), damage_refused(place):
+        with warnings.catch_warnings(), damage_refused(place, *more):
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise BadScan(
-            f"{place} is larger than {limits.max_megapixels:g} megapixels: {error}", SMALLER
+            f"{place} has more pixels than the limit of {limits.max_megapixels:g} megapixels.", SMALLER
         ) from error
     finally:
         Image.MAX_IMAGE_PIXELS = before

@@ -61,9 +61,16 @@ def _draw(
     page = document[number - 1]
     try:
         bitmap = page.render(scale=scale, rev_byteorder=True)
-        try:
-            return without_equal_channels(np.array(bitmap.to_numpy()))
-        finally:
-            bitmap.close()
+        pixels = without_equal_channels(np.array(bitmap.to_numpy()))
+        bitmap.close()
+        if pixels.ndim == 2 and pixels.min() == pixels.max():
+            _refuse_lost_pictures(page)
+        return pixels
     finally:
         page.close()
+
+
+def _refuse_lost_pictures(page: pypdfium2.PdfPage) -> None:
+    """Raises PdfiumError where a picture on a blank page cannot be decoded: PDFium leaves it out silently."""
+    for picture in page.get_objects(filter=[pypdfium2.raw.FPDF_PAGEOBJ_IMAGE]):
+        picture.get_bitmap()

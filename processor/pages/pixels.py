@@ -44,10 +44,10 @@ def deep_to_gray(samples: NDArray[np.generic]) -> NDArray[np.uint8]:
     levels = (
         (1.0, *WHITE_LEVELS) if samples.dtype.kind == "f" else WHITE_LEVELS[samples.dtype.itemsize == 2 :]
     )
-    white = next((level for level in levels if high <= level), None)
-    if low < 0 or white is None:
+    white = next((level for level in levels if high <= level), np.inf)
+    if low < 0 or white == np.inf:
         values -= low
-        white = max(high - low, np.finfo(np.float32).tiny)
+        white = (high - low) or 1.0
     values *= 255 / white
     return np.rint(values).astype(np.uint8)
 
