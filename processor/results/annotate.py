@@ -1,15 +1,14 @@
 """The page with what was read on it: boxes coloured by status, labels beside the ink, a legend below."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from statistics import median
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from processor.records import Box, DigitReading, NumberReading, Page, PageReading, Status
+from processor.results.canvas import Canvas, Corner
 from processor.results.contact_sheet import contact_sheet
 from processor.results.lettering import (
     BLACK,
@@ -30,18 +29,10 @@ LONG_SIDE_PIXELS = 2000
 LEGIBLE_LONG_SIDE_PIXELS = 1000
 LEGIBLE_DIGIT_PIXELS = 40
 LARGEST_ENLARGEMENT = 8
-NARROWEST_PIXELS = 360
 LEGEND_TEXT_PIXELS = 18
 LEGEND_CAUSES = 3
-DASH_PIXELS = 4
-INK_CONTRAST = 30
-FREE_INK_SHARE = 0.03
 TINY_PIXELS = 16
 FEW = 12
-MARGIN_GRAY = 225
-
-Corner = tuple[int, int]
-"""(x, y) of a label's top left pixel."""
 
 
 def annotate(page: Page, reading: PageReading) -> Image.Image:
@@ -53,80 +44,15 @@ def annotate(page: Page, reading: PageReading) -> Image.Image:
     """
     boxes = [number.box for number in reading.numbers]
     scale = _scale(page, boxes)
-    sheet = _Sheet(_resized(page.pixels, scale), scale, _margins(page, boxes, scale))
+    canvas = Canvas(page.pixels, scale, _margins(page, boxes, scale))
     for blob in reading.rejected:
-        sheet.outline(sheet.scaled(blob.box), SHADES[Status.REJECTED].fill, 1, dashed=True)
+        canvas.outline(canvas.scaled(blob.box), SHADES[Status.REJECTED].fill, 1, dashed=True)
     for number in reading.numbers:
-        _outline(sheet, number)
+        _outline(canvas, number)
     for number in reading.numbers:
-        _label(sheet, number)
-    _name_causes(sheet, reading.rejected)
-    return Image.fromarray(_with_legend(sheet.pixels, reading))
-
-
-class _Sheet:
-    """The canvas, and which of its pixels a label must leave alone."""
-
-    def __init__(self, page: Rgb, scale: float, margins: tuple[int, int]) -> None:
-        sides = margins, (0, max(0, NARROWEST_PIXELS - page.shape[1]))
-        self.pixels = np.pad(page, (*sides, (0, 0)), constant_values=MARGIN_GRAY)
-        self.height, self.width = self.pixels.shape[:2]
-        self._scale, self._top = scale, margins[0]
-        self._taken = np.zeros((self.height, self.width), np.bool_)
-        self._ink = np.pad(_ink(page), sides)
-
-    def scaled(self, box: Box, pad: int = 0) -> Box:
-        """A page's box on the canvas, cut to it, at least one pixel large."""
-        x = min(max(0, round(box.x * self._scale) - pad), self.width - 1)
-        y = min(max(0, round(box.y * self._scale) + self._top - pad), self.height - 1)
-        right = max(x + 1, min(self.width, round(box.right * self._scale) + pad))
-        bottom = max(y + 1, min(self.height, round(box.bottom * self._scale) + self._top + pad))
-        return Box(x, y, right - x, bottom - y)
-
-    def outline(self, box: Box, colour: Colour, thick: int, *, dashed: bool = False) -> None:
-        """Draws a box's border inside it."""
-        across, down = _dash(box.width, dashed), _dash(box.height, dashed)
-        for step in range(min(thick, (min(box.width, box.height) + 1) // 2)):
-            self.pixels[box.y + step, box.x : box.right][across] = colour
-            self.pixels[box.bottom - 1 - step, box.x : box.right][across] = colour
-            self.pixels[box.y : box.bottom, box.x + step][down] = colour
-            self.pixels[box.y : box.bottom, box.right - 1 - step][down] = colour
-
-    def occupy(self, box: Box) -> None:
-        self._taken[box.y : box.bottom, box.x : box.right] = True
-
-    def fits(self, label: Rgb, corner: Corner) -> bool:
-        """Whether the label covers nothing there: no box, no other label, hardly any ink."""
-        return self._cost(label, corner) == 0
-
-    def put(self, label: Rgb, corner: Corner) -> None:
-        """Pastes the label, shifted so that all of it is on the canvas."""
-        height, width = min(label.shape[0], self.height), min(label.shape[1], self.width)
-        x, y = self._inside(label, corner)
-        self.pixels[y : y + height, x : x + width] = label[:height, :width]
-        self.occupy(Box(x, y, width, height))
-
-    def put_best(self, label: Rgb, corners: Sequence[Corner]) -> None:
-        """Pastes the label at the first corner where it covers nothing, else where it covers least."""
-        self.put(label, min(corners, key=lambda corner: self._cost(label, self._inside(label, corner))))
-
-    def first_free(self, label: Rgb, corners: Iterable[Corner]) -> Corner | None:
-        return next((corner for corner in corners if self.fits(label, corner)), None)
-
-    def _inside(self, label: Rgb, corner: Corner) -> Corner:
-        x = max(0, min(corner[0], self.width - label.shape[1]))
-        return x, max(0, min(corner[1], self.height - label.shape[0]))
-
-    def _cost(self, label: Rgb, corner: Corner) -> float:
-        """Pixels of boxes and labels (fourfold) and of ink that the label would cover."""
-        height, width = label.shape[:2]
-        x, y = corner
-        if x < 0 or y < 0 or x + width > self.width or y + height > self.height:
-            return float("inf")
-        part = slice(y, y + height), slice(x, x + width)
-        taken = np.count_nonzero(self._taken[part])
-        ink = np.count_nonzero(self._ink[part])
-        return 4.0 * taken + (ink if ink > FREE_INK_SHARE * height * width else 0)
+        _label(canvas, number)
+    _name_causes(canvas, reading.rejected)
+    return Image.fromarray(_with_legend(canvas.pixels, reading))
 
 
 def _scale(page: Page, numbers: Sequence[Box]) -> float:
@@ -144,9 +70,8 @@ def _margins(page: Page, numbers: Sequence[Box], scale: float) -> tuple[int, int
     """Pixels to add above and below the page, so that a label fits between its edge and every number."""
     if not numbers:
         return 0, 0
-    label = (
-        3 + tag([Run("0", max(_label_size(box.height * scale) for box in numbers))], BLACK, WHITE).shape[0]
-    )
+    size = max(_label_size(box.height * scale) for box in numbers)
+    label = 3 + tag([Run("0", size)], BLACK, WHITE).shape[0]
     top = label - round(min(box.y for box in numbers) * scale)
     bottom = label - round((page.height - max(box.bottom for box in numbers)) * scale)
     return max(0, top), max(0, bottom)
@@ -157,72 +82,52 @@ def _label_size(height: float) -> int:
     return int(np.clip(0.5 * height, 13, 40))
 
 
-def _resized(pixels: NDArray[np.uint8], scale: float) -> Rgb:
-    """An RGB copy at that scale; gray pages are resized before they get three channels, which is faster."""
-    size = max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale))
-    resized = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-    rgb = cv2.cvtColor(resized, cv2.COLOR_GRAY2RGB) if resized.ndim == 2 else resized
-    return np.array(rgb, np.uint8)
-
-
-def _ink(pixels: Rgb) -> NDArray[np.bool_]:
-    """Pixels clearly darker than their surroundings, whatever shadow they lie in."""
-    gray = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    small = cv2.resize(gray, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA) if gray.size > 64 else gray
-    paper = cv2.resize(cv2.blur(small, (15, 15)), (gray.shape[1], gray.shape[0]))
-    return np.asarray(cv2.subtract(paper, gray) > INK_CONTRAST, np.bool_)
-
-
-def _dash(length: int, dashed: bool) -> NDArray[np.bool_]:
-    return (np.arange(length) // DASH_PIXELS % 2 == 0) if dashed else np.ones(length, np.bool_)
-
-
-def _outline(sheet: _Sheet, number: NumberReading) -> None:
+def _outline(canvas: Canvas, number: NumberReading) -> None:
     """The number's border, and inside it a thinner one for each of its digits."""
-    frame = sheet.scaled(number.box, pad=3)
-    sheet.outline(frame, SHADES[number.status].fill, 3 if number.status is Status.REVIEW else 2)
-    sheet.occupy(frame)
+    frame = canvas.scaled(number.box, pad=3)
+    canvas.outline(frame, SHADES[number.status].fill, 3 if number.status is Status.REVIEW else 2)
+    canvas.occupy(frame)
     if len(number.digits) > 1:
         for digit in number.digits:
-            box = sheet.scaled(digit.box)
-            sheet.outline(box, SHADES[digit.status].fill, 2 if digit.status is Status.REVIEW else 1)
-            sheet.occupy(box)
+            box = canvas.scaled(digit.box)
+            canvas.outline(box, SHADES[digit.status].fill, 2 if digit.status is Status.REVIEW else 1)
+            canvas.occupy(box)
 
 
-def _label(sheet: _Sheet, number: NumberReading) -> None:
+def _label(canvas: Canvas, number: NumberReading) -> None:
     """The read text below the number and each digit above its box; where both do not fit, the text alone."""
-    frame = sheet.scaled(number.box, pad=3)
+    frame = canvas.scaled(number.box, pad=3)
     size = _label_size(frame.height)
-    label = _text_label(sheet, number, size)
+    label = _text_label(canvas, number, size)
     above, below, beside = _around(frame, label)
-    digits = _digit_labels(sheet, number, max(11, round(0.75 * size))) if len(number.digits) > 1 else []
-    place = sheet.first_free(label, (*below, *beside))
-    if place and digits and all(sheet.fits(*digit) for digit in digits):
+    digits = _digit_labels(canvas, number, max(11, round(0.75 * size))) if len(number.digits) > 1 else []
+    place = canvas.first_free(label, (*below, *beside))
+    if place and digits and all(canvas.fits(*digit) for digit in digits):
         for digit in digits:
-            sheet.put(*digit)
-        sheet.put(label, place)
-    elif place := sheet.first_free(label, (*above, *below, *beside)):
-        sheet.put(label, place)
+            canvas.put(*digit)
+        canvas.put(label, place)
+    elif place := canvas.first_free(label, (*above, *below, *beside)):
+        canvas.put(label, place)
     else:
-        label = _text_label(sheet, number, max(11, round(0.7 * size)))
-        sheet.put_best(label, [corner for side in _around(frame, label) for corner in side])
+        label = _text_label(canvas, number, max(11, round(0.7 * size)))
+        canvas.put_best(label, [corner for side in _around(frame, label) for corner in side])
 
 
-def _text_label(sheet: _Sheet, number: NumberReading, size: int) -> Rgb:
+def _text_label(canvas: Canvas, number: NumberReading, size: int) -> Rgb:
     shade = SHADES[number.status]
-    text = shorten(number.text, size, sheet.width // 2)
+    text = shorten(number.text, size, canvas.width // 2)
     confidence = Run(f" {percent(number.confidence)}%", round(0.7 * size))
     return tag([Run(text, size), confidence], shade.text, shade.fill)
 
 
-def _digit_labels(sheet: _Sheet, number: NumberReading, size: int) -> list[tuple[Rgb, Corner]]:
+def _digit_labels(canvas: Canvas, number: NumberReading, size: int) -> list[tuple[Rgb, Corner]]:
     """A label "digit confidence" above each digit; none at all where the digits stand too close for that."""
     labels: list[tuple[Rgb, Corner]] = []
-    top, free_from = sheet.scaled(number.box, pad=3).y, 0.0
+    top, free_from = canvas.scaled(number.box, pad=3).y, 0.0
     for digit in sorted(number.digits, key=lambda d: d.box.x):
         runs = [Run(digit.digit or "?", size), Run(f" {percent(digit.confidence)}", round(0.65 * size))]
         label = tag(runs, _darker(SHADES[digit.status].fill), WHITE, margin=1)
-        centred = sheet.scaled(digit.box).centre[0] - label.shape[1] / 2
+        centred = canvas.scaled(digit.box).centre[0] - label.shape[1] / 2
         x = max(centred, free_from)
         if x > centred + label.shape[1] / 4:
             return []
@@ -249,19 +154,19 @@ def _around(frame: Box, label: Rgb) -> tuple[list[Corner], list[Corner], list[Co
     )
 
 
-def _name_causes(sheet: _Sheet, rejected: Sequence[DigitReading]) -> None:
+def _name_causes(canvas: Canvas, rejected: Sequence[DigitReading]) -> None:
     """The short reason beside each rejected blob, unless it would hide something; the legend counts them all.
 
     Tiny blobs stay nameless where there are many: a sheet of creased paper was covered with "speck".
     """
     causes = Counter(short_reason(blob.reason) for blob in rejected)
     for blob in rejected:
-        cause, box = short_reason(blob.reason), sheet.scaled(blob.box)
+        cause, box = short_reason(blob.reason), canvas.scaled(blob.box)
         tiny = max(box.width, box.height) < TINY_PIXELS
         if cause and not (tiny and causes[cause] > FEW):
             label = tag([Run(cause, 12)], SHADES[Status.REJECTED].fill, WHITE, margin=1)
-            if place := sheet.first_free(label, [corner for side in _around(box, label) for corner in side]):
-                sheet.put(label, place)
+            if place := canvas.first_free(label, [corner for side in _around(box, label) for corner in side]):
+                canvas.put(label, place)
 
 
 def _with_legend(pixels: Rgb, reading: PageReading) -> Rgb:
@@ -269,14 +174,14 @@ def _with_legend(pixels: Rgb, reading: PageReading) -> Rgb:
     width = pixels.shape[1]
     rows = _wrapped(_legend_entries(reading), width)
     height = sum(row.shape[0] for row in rows) + 12
-    canvas = np.full((pixels.shape[0] + height, width, 3), 255, np.uint8)
-    canvas[: pixels.shape[0]] = pixels
-    canvas[pixels.shape[0]] = SHADES[Status.REJECTED].fill
+    whole = np.full((pixels.shape[0] + height, width, 3), 255, np.uint8)
+    whole[: pixels.shape[0]] = pixels
+    whole[pixels.shape[0]] = SHADES[Status.REJECTED].fill
     y = pixels.shape[0] + 6
     for row in rows:
-        canvas[y : y + row.shape[0], : row.shape[1]] = row
+        whole[y : y + row.shape[0], : row.shape[1]] = row
         y += row.shape[0]
-    return canvas
+    return whole
 
 
 def _legend_entries(reading: PageReading) -> list[Rgb]:

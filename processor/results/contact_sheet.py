@@ -26,7 +26,7 @@ CELL_PIXELS = ENLARGEMENT * GLYPH_PIXELS + 24
 CAPTION_PIXELS = 26
 HEADING_PIXELS = 32
 MARGIN_PIXELS = 8
-MOST_CUTOUTS = 4000
+MOST_CUTOUTS = 2000
 """A thousand-page document would otherwise ask for gigabytes; the heading says what was left out."""
 
 

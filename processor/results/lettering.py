@@ -29,10 +29,10 @@ class Shade(NamedTuple):
 # Far apart for protanopes and deuteranopes too: after Okabe & Ito, "Color universal design" (2008), with a
 # violet that stays lighter than the blue, because hue alone does not tell the two apart.
 SHADES: dict[Status, Shade] = {
-    Status.ACCEPTED: Shade((0, 104, 170), WHITE),
+    Status.ACCEPTED: Shade((0, 90, 160), WHITE),
     Status.REVIEW: Shade((240, 160, 0), BLACK),
     Status.REJECTED: Shade((112, 112, 112), WHITE),
-    Status.CORRECTED: Shade((204, 102, 220), BLACK),
+    Status.CORRECTED: Shade((222, 130, 235), BLACK),
 }
 
 
