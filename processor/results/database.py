@@ -148,6 +148,7 @@ _READING = {
     sqlite3.SQLITE_TRANSACTION,
 }
 _READING_PRAGMAS = {"table_info", "table_xinfo", "table_list", "index_list", "index_info", "foreign_key_list"}
+_READING_PRAGMAS.add("read_uncommitted")  # SQLAlchemy asks for it when it connects first
 
 
 def _authorise(action: int, first: str | None, *_: str | None) -> int:

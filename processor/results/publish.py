@@ -161,7 +161,8 @@ def _disk_faults(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        about = f" ({error.filename})" if error.filename not in {None, str(target)} else ""
         raise Transient(
-            f"{target} cannot be written: {error.strerror or error}.",
+            f"{target} cannot be written: {error.strerror or error}{about}.",
             "Make room or mend the permissions of its folder; it is tried again.",
         ) from error

@@ -178,7 +178,7 @@ READINGS_QUERY = (
         *(scans.c.file, pages.c.page, numbers.c.position, numbers.c.text, numbers.c.digits),
         *(numbers.c.confidence, numbers.c.status, numbers.c.field),
         *(numbers.c.x, numbers.c.y, numbers.c.width, numbers.c.height),
-        *(scans.c.model, pages.c.scan_id),
+        *(scans.c.model, scans.c.id.label("scan_id")),
     )
     .select_from(scans)
     .join(pages, pages.c.scan_id == scans.c.id)
@@ -188,7 +188,7 @@ DIGIT_READINGS_QUERY = (
     select(
         *(scans.c.file, pages.c.page, digits.c.position, digits.c.digit, digits.c.confidence),
         *(digits.c.status, digits.c.reason, digits.c.x, digits.c.y, digits.c.width, digits.c.height),
-        *(digits.c.number_id, pages.c.scan_id),
+        *(digits.c.number_id, scans.c.id.label("scan_id")),
     )
     .select_from(scans)
     .join(pages, pages.c.scan_id == scans.c.id)

@@ -1,7 +1,7 @@
 """Numbers as CSV, JSON and Parquet: the same readings give the same bytes, and text stays text."""
 
-import csv
 import io
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -22,14 +22,15 @@ COLUMNS = (
 Format = Literal["csv", "json", "parquet"]
 Cell = str | int | float | None
 
-_ROWS_A_FETCH = 10_000
+_SCANS_A_QUERY = 200
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_QUOTED = re.compile(r'[",\r\n]')
 _PLAIN_NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)*")
 
 
 def scan_csv(file: str, pages: Sequence[PageReading], model: str) -> str:
     """One scan's numbers, a row each, as CSV with a head line; lines end in a bare line feed."""
-    return "".join(_csv([COLUMNS, *_rows(stored_name(file), pages, model)]))
+    return b"".join(_csv([COLUMNS, *_rows(stored_name(file), pages, model)])).decode()
 
 
 def write_all_numbers(engine: "Engine", target: Path) -> None:
@@ -41,27 +42,30 @@ def write_all_numbers(engine: "Engine", target: Path) -> None:
     from sqlalchemy import select
 
     from processor.results.database import reading
-    from processor.results.schema import readings
+    from processor.results.schema import readings, scans
 
     view = readings.c
-    query = select(*(view[name] for name in COLUMNS)).order_by(
-        view.file, view.scan_id, view.page, view.position
-    )
+    numbers = select(*(view[name] for name in COLUMNS))
+    numbers = numbers.order_by(view.file, view.scan_id, view.page, view.position)
     with whole(target) as stream, reading(engine) as connection:
-        rows = connection.execution_options(yield_per=_ROWS_A_FETCH).execute(query)
-        stream.writelines(line.encode() for line in _csv([COLUMNS]))
-        for batch in rows.partitions():
-            stream.writelines(line.encode() for line in _csv(tuple(row) for row in batch))
+        stream.writelines(_csv([COLUMNS]))
+        connection = connection.execution_options(yield_per=_SCANS_A_QUERY)
+        ids = connection.execute(select(scans.c.id).order_by(scans.c.file, scans.c.id)).scalars()
+        # Sorting all numbers in one query would copy the whole database into the temporary folder first.
+        for some in ids.partitions():
+            rows = connection.execute(numbers.where(view.scan_id.in_(some)))
+            stream.writelines(_csv(tuple(row) for row in rows))
 
 
 def rendered(frame: "pd.DataFrame", format: Format) -> bytes:
     """A table of readings as the bytes of a file. Raises BadCommand for an unknown format."""
     if format == "csv":
         rows = frame.astype(object).where(frame.notna(), None).itertuples(index=False, name=None)
-        return "".join(_csv([tuple(map(str, frame.columns)), *rows])).encode()
+        return b"".join(_csv([tuple(map(str, frame.columns)), *rows]))
     if format == "json":
-        text: str = frame.to_json(orient="records", force_ascii=False, indent=1)
-        return text.encode() + b"\n"
+        # pandas would write `\/` for every slash in a path.
+        rows = json.loads(frame.to_json(orient="records", double_precision=15))
+        return json.dumps(rows, ensure_ascii=False, indent=1).encode() + b"\n"
     if format == "parquet":
         buffer = io.BytesIO()
         frame.to_parquet(buffer, index=False)
@@ -83,31 +87,20 @@ def _rows(file: str, pages: Sequence[PageReading], model: str) -> Iterator[tuple
             yield (file, page.page, position, *what, number.field, *where, model)
 
 
-def _csv(rows: Iterable[Iterable[Cell]]) -> Iterator[str]:
-    """CSV lines, one or more a row. The csv module quotes line ends and delimiters; None is an empty cell."""
-    lines: list[str] = []
-    writer = csv.writer(_Sink(lines), lineterminator="\n")
+def _csv(rows: Iterable[Iterable[Cell]]) -> Iterator[bytes]:
+    """Each row as a line of UTF-8, quoted after RFC 4180, but with a bare line feed at its end."""
     for row in rows:
-        writer.writerow([_cell(value) for value in row])
-        yield lines.pop()
+        yield (",".join(map(_cell, row)) + "\n").encode()
 
 
-class _Sink:
-    """What csv.writer needs of a file."""
-
-    def __init__(self, lines: list[str]) -> None:
-        self._lines = lines
-
-    def write(self, line: str) -> None:
-        self._lines.append(line)
-
-
-def _cell(value: Cell) -> Cell:
+def _cell(value: Cell) -> str:
+    if value is None:
+        return ""
     if isinstance(value, float):
         return f"{value:.4f}"
-    if isinstance(value, str):
-        return _defused(value)
-    return value
+    text = _defused(value) if isinstance(value, str) else str(value)
+    # The csv module leaves a lone carriage return unquoted, and its own reader then ends the line there.
+    return '"' + text.replace('"', '""') + '"' if _QUOTED.search(text) else text
 
 
 def _defused(text: str) -> str:
