@@ -10,13 +10,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from processor.pages.rulings import Ruling, remove_rulings, typical_height
+from processor.pages.skew import estimate_skew
 from processor.records import Box, Gray, Mask, Page
 
 LONGEST_SIDE = 3600
-"""Working size in pixels: A4 at 300 dpi. Larger pages are reduced, digits still stand 12 px high at 1200 dpi."""
+"""Working size in pixels, A4 at 300 dpi; larger pages are reduced to it."""
 
 SMALL_AREA = 400 * 300
-"""Cut-outs smaller than this (in square pixels) are enlarged, since strokes of 2 px break under morphology."""
+"""Smaller cut-outs (in square pixels) are enlarged: strokes of 2 px break under morphology."""
 
 STROKE_SHARE = 0.45
 """Ink is what reaches this share of the darkest stroke nearby."""
@@ -28,7 +30,7 @@ NOISE_FACTOR = 5.0
 """... and what stands out of the paper's grain by so many standard deviations."""
 
 TEXTURE_SHARE = 0.6
-"""Printed texture raises the limit at most to this share of the stroke; darker texture is left to rejection."""
+"""Printed texture raises the limit at most to this share of the stroke; darker texture is rejected later."""
 
 LOWEST_CONTRAST = 0.06
 """Marks weaker than this share of the paper's brightness are never ink (JPEG blocks, paper fibres)."""
@@ -36,24 +38,29 @@ LOWEST_CONTRAST = 0.06
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CleanPage:
-    """Ink on white, on the working grid.
+    """Ink on white, upright, without ruled lines, on the working grid.
 
-    `ink` is (H, W) uint8, 255 = full ink; `mask` is (H, W) bool, the pixels that are ink. `to_original` is
-    the (2, 3) affine map from the working grid to the original page; `skew_degrees` is what was turned back.
+    `ink` is (H, W) uint8, 255 = full ink; `mask` is (H, W) bool, the pixels that are writing; `rulings` are
+    the lines that were taken out. `to_original` is the (2, 3) affine map from the working grid to the
+    original page; `skew_degrees` is what was turned back; `scale` is working pixels per original pixel.
     """
 
     ink: Gray
     mask: Mask
+    rulings: tuple[Ruling, ...]
+    digit_height: float
     to_original: NDArray[np.float64]
     skew_degrees: float
-    dpi: float | None
     scale: float
 
-    def original_box(self, box: Box, width: int, height: int) -> Box:
-        """The smallest box on the original page (of `width` × `height` pixels) around a working box."""
-        corners = np.array(
-            [(box.x, box.y), (box.right, box.y), (box.x, box.bottom), (box.right, box.bottom)], np.float64
-        )
+    def original_box(self, box: Box, mask: Mask, width: int, height: int) -> Box:
+        """The smallest box on the original page (`width` × `height` px) around the ink `mask` at `box`."""
+        rows = np.flatnonzero(mask.any(axis=1))
+        first = mask[rows].argmax(axis=1)
+        last = mask.shape[1] - mask[rows, ::-1].argmax(axis=1)
+        x = np.concatenate([first, last, first, last]) + box.x
+        y = np.concatenate([rows, rows, rows + 1, rows + 1]) + box.y
+        corners = np.stack([x, y], axis=1).astype(np.float64)
         moved = corners @ self.to_original[:, :2].T + self.to_original[:, 2]
         low = np.clip(np.floor(moved.min(axis=0) + 1e-6), 0, (width - 1, height - 1)).astype(int)
         high = np.clip(np.ceil(moved.max(axis=0) - 1e-6), low + 1, (width, height)).astype(int)
@@ -61,19 +68,41 @@ class CleanPage:
 
 
 def clean(page: Page) -> CleanPage:
-    """Flattens light, sets polarity, resizes to the working grid and marks the ink of `page`."""
+    """Flattens light, sets polarity, turns skew back, marks the ink of `page` and takes ruled lines out."""
     scale = working_scale(page.width, page.height)
-    gray = resize(to_gray(page.pixels), scale)
-    contrast = flatten(upright_polarity(gray))
+    contrast = flatten(upright_polarity(resize(to_gray(page.pixels), scale)))
     mask = binarise(contrast)
+    skew = estimate_skew(mask)
+    to_original = np.array([[1 / scale, 0, 0], [0, 1 / scale, 0]])
+    if skew:
+        contrast, to_working = turn(contrast, skew)
+        to_original = to_working / scale
+        mask = binarise(contrast)
+    height = typical_height(mask)
+    writing, rulings = remove_rulings(mask, height)
     return CleanPage(
-        ink=soft_ink(contrast, mask),
-        mask=mask,
-        to_original=np.array([[1 / scale, 0, 0], [0, 1 / scale, 0]]),
-        skew_degrees=0.0,
-        dpi=page.dpi * scale if page.dpi else None,
+        ink=soft_ink(contrast, writing),
+        mask=writing,
+        rulings=rulings,
+        digit_height=typical_height(writing),
+        to_original=to_original,
+        skew_degrees=skew,
         scale=scale,
     )
+
+
+def turn(contrast: NDArray[np.float32], degrees: float) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """`contrast` (H, W) with lines that sink by `degrees` made level, on a grid that holds all of it.
+
+    Also gives the (2, 3) map from the new grid back to the old one.
+    """
+    height, width = contrast.shape
+    there = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
+    cos, sin = abs(there[0, 0]), abs(there[0, 1])
+    size = (int(np.ceil(width * cos + height * sin)), int(np.ceil(width * sin + height * cos)))
+    there[:, 2] += (size[0] - width) / 2, (size[1] - height) / 2
+    turned = cv2.warpAffine(contrast, there, size, flags=cv2.INTER_LINEAR, borderValue=0)
+    return np.asarray(turned, np.float32), np.asarray(cv2.invertAffineTransform(there), np.float64)
 
 
 def to_gray(pixels: NDArray[np.uint8]) -> Gray:
@@ -113,8 +142,8 @@ def upright_polarity(gray: Gray) -> Gray:
         if min(gray.shape) > 400
         else gray
     )
-    low, middle, high = np.percentile(small, (0.5, 50, 99.5))
-    if middle - low >= high - middle:
+    low, high, _, _ = cv2.minMaxLoc(cv2.blur(small, (3, 3)))
+    if np.median(small) >= (low + high) / 2:
         return gray
     kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (background_window(small.shape),) * 2)
     light = float(cv2.morphologyEx(small, cv2.MORPH_TOPHAT, kernel).mean())

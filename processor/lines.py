@@ -1,0 +1,147 @@
+"""Lines: blobs of one line of writing, cut and joined in every plausible way; the best reading wins."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processor.records import Cause, Gray, Rejection
+from processor.rejection import geometry, open_set
+from processor.segmentation.blobs import Blob
+from processor.segmentation.hypotheses import Candidate, Part, cuts, propose
+from processor.segmentation.lattice import Hypothesis, best_path
+from processor.segmentation.splitting import split
+
+Classify = Callable[[Sequence[Gray]], tuple[NDArray[np.float32], NDArray[np.float32]]]
+"""Cut-outs to glyphs (N, 28, 28) and probabilities (N, 11)."""
+
+SURE = 0.9
+"""A blob that is a digit with this probability is not cut."""
+
+WIDE = 1.25
+"""... unless it is so many times wider than high."""
+
+CUT_COST = 0.7
+"""Nats for every cut through ink: of two equal readings, the one with fewer cuts is right."""
+
+JOIN_COST = 0.1
+"""Nats for every stroke joined to a digit."""
+
+PROSE = 6
+PROSE_SHARE = 0.4
+"""Lines of at least so many blobs, of which less than this share look like digits, are not worth cutting."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What the network makes of a cut-out: its (28, 28) glyph and (11,) probabilities."""
+
+    glyph: NDArray[np.float32]
+    probabilities: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mark:
+    """One digit (`rejection` is None) or one thing left out; `share` is the reading's share of all paths."""
+
+    blob: Blob
+    seen: Seen | None
+    share: float
+    rejection: Rejection | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Line:
+    """Blobs from left to right, what was found of each alone, and the line's height in pixels."""
+
+    blobs: tuple[Blob, ...]
+    judged: tuple[Rejection | None, ...]
+    height: float
+
+
+def line_height(blobs: Sequence[Blob]) -> float:
+    """Height in pixels of a line's characters: the median of those at least half as high as the highest."""
+    heights = np.array([b.box.height for b in blobs], np.float64)
+    return float(np.median(heights[heights >= 0.5 * heights.max()]))
+
+
+def read_lines(lines: Sequence[Line], ink: Gray, classify: Classify) -> list[list[Mark]]:
+    """The digits and the marks left out of each line, left to right; `ink` is the page's (H, W) ink.
+
+    Two passes through the network for the whole page: every blob alone, then the parts and joins of those
+    that are no sure digits.
+    """
+    alone = _look([b for line in lines for b in line.blobs], ink, classify)
+    parts = [_parts(line, alone) for line in lines]
+    candidates = [propose(p, line.height) for p, line in zip(parts, lines, strict=True)]
+    new = [c.blob for line in candidates for c in line if c.blob not in alone]
+    seen = alone | _look(new, ink, classify)
+    return [_best(*both, seen) for both in zip(lines, parts, candidates, strict=True)]
+
+
+def _look(blobs: Sequence[Blob], ink: Gray, classify: Classify) -> dict[Blob, Seen]:
+    glyphs, probabilities = classify([b.cut_out(ink) for b in blobs])
+    return {b: Seen(g, p) for b, g, p in zip(blobs, glyphs, probabilities, strict=True)}
+
+
+def _parts(line: Line, alone: dict[Blob, Seen]) -> list[Part]:
+    """The line's blobs, those that are no sure digits cut into parts; numbered by the blob they come from."""
+    sure = [float(alone[b].probabilities[:-1].max()) for b in line.blobs]
+    prose = len(sure) >= PROSE and sum(p > 0.5 for p in sure) < PROSE_SHARE * len(sure)
+    parts = []
+    for parent, (blob, judged, digit) in enumerate(zip(line.blobs, line.judged, sure, strict=True)):
+        wide = blob.box.width > WIDE * blob.box.height
+        whole = prose or judged is not None or blob.box.height < 0.5 * line.height
+        pieces = [blob] if whole or (digit >= SURE and not wide) else split(blob, line.height)
+        parts += [Part(piece, parent) for piece in pieces]
+    return parts
+
+
+def _best(
+    line: Line, parts: Sequence[Part], candidates: Sequence[Candidate], seen: dict[Blob, Seen]
+) -> list[Mark]:
+    """The line's best path, as marks."""
+    judged = dict(zip(line.blobs, line.judged, strict=True))
+    hypotheses: list[Hypothesis] = []
+    sources: dict[Hypothesis, Candidate] = {}
+    for candidate in candidates:
+        for hypothesis in _weigh(candidate, judged.get(candidate.blob), seen[candidate.blob], line.height):
+            hypotheses.append(hypothesis)
+            sources[hypothesis] = candidate
+    costs = [CUT_COST if cut else 0.0 for cut in cuts(parts)]
+    marks = []
+    for chosen in best_path(len(parts), hypotheses, costs):
+        blob = sources[chosen.hypothesis].blob
+        rejection = None
+        if chosen.hypothesis.junk:
+            rejection = judged.get(blob) or open_set.unlike_any_digit(seen[blob].probabilities)
+        marks.append(Mark(blob, seen[blob], chosen.posterior, rejection))
+    return _rejoin_text(marks)
+
+
+def _weigh(candidate: Candidate, judged: Rejection | None, seen: Seen, height: float) -> list[Hypothesis]:
+    """A candidate as a digit and, where it is a single part, as something to leave out."""
+    start, stop, box = candidate.start, candidate.stop, candidate.blob.box
+    weighed = []
+    if judged is None:
+        cost = open_set.digit_cost(seen.probabilities) + JOIN_COST * (stop - start - 1)
+        weighed.append(Hypothesis(start, stop, cost + _low_cost(box.height / height)))
+    if stop - start == 1:
+        size = max(box.height, 0.6 * box.width) / height
+        cost = open_set.junk_cost(None if judged else seen.probabilities, size)
+        weighed.append(Hypothesis(start, stop, cost, junk=True))
+    return weighed
+
+
+def _low_cost(share: float) -> float:
+    """Nats for a digit of `share` of its line's height: people write the digits of a number alike."""
+    return 8.0 * max(0.0, 0.6 - share) ** 2 / 0.09
+
+
+def _rejoin_text(marks: list[Mark]) -> list[Mark]:
+    """`marks`, all of them left out as text where hardly any of the line's characters is a digit."""
+    digits = sum(m.rejection is None for m in marks)
+    high = [m for m in marks if m.rejection is None or m.rejection.cause == Cause.UNLIKE_DIGIT]
+    text = geometry.judge_run(digits, len(high))
+    return [Mark(m.blob, m.seen, m.share, m.rejection or text) for m in marks] if text else marks

@@ -1,0 +1,115 @@
+"""Rulings: the printed lines, boxes and combs of forms are found and taken out; strokes across them stay."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from processor.records import Box, Mask
+
+LENGTH_IN_HEIGHTS = 2.5
+"""A ruled line is longer than this many digit heights; no stroke of a digit is."""
+
+THICKNESS_IN_HEIGHTS = 0.2
+"""A ruled line is thinner than this share of a digit's height."""
+
+SPAN = 0.95
+"""... or runs across this share of a small cut-out (a cell, a strip), whose digits are nearly as high."""
+
+LEAST_REST = 0.03
+"""Where less than this share of the ink would be left beside one line, it is the writing (a lone 1, a dash)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """One line that was taken out: its box on the working grid."""
+
+    box: Box
+    horizontal: bool
+
+
+def remove_rulings(mask: Mask, digit_height: float) -> tuple[Mask, tuple[Ruling, ...]]:
+    """`mask` (H, W) without its ruled lines, and the lines; `digit_height` in pixels.
+
+    A line is a thin run of straight pieces; where strokes touch it on both sides the pixels between them are
+    kept, so a digit that crosses a line stays whole. A stroke that lies in the line's direction within the
+    line is lost with it.
+    """
+    horizontal, rows = _lines(mask, digit_height)
+    upright, columns = _lines(np.ascontiguousarray(mask.T), digit_height, ends_on=horizontal.T)
+    upright = np.ascontiguousarray(upright.T)
+    removed = horizontal | upright
+    rest = mask & ~removed
+    alone = len(rows) + len(columns) == 1 and rest.sum() < LEAST_REST * mask.sum()
+    if not removed.any() or alone:
+        return mask, ()
+    rest |= (
+        _bridges(rest, horizontal & mask, digit_height) | _bridges(rest.T, upright.T & mask.T, digit_height).T
+    )
+    turned = [Ruling(Box(b.y, b.x, b.height, b.width), horizontal=False) for b in columns]
+    return rest, (*(Ruling(b, horizontal=True) for b in rows), *turned)
+
+
+def typical_height(mask: Mask) -> float:
+    """Height in pixels of what could be digits: the median over components by area-weight, lines left out."""
+    _, _, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
+    width, height, area = (stats[1:, i].astype(float) for i in (2, 3, 4))
+    page_height, page_width = mask.shape
+    usable = (height >= 8) & (width < 4 * height) & (height < 12 * width) & (width < 0.8 * page_width)
+    usable &= (height < 0.98 * page_height) & (area > 0.06 * width * height)
+    if not usable.any():
+        return max(12.0, 0.5 * min(page_height, page_width)) if max(mask.shape) < 800 else 40.0
+    heights, weights = height[usable], np.sqrt(area[usable])
+    order = np.argsort(heights)
+    middle = np.searchsorted(np.cumsum(weights[order]), weights.sum() / 2)
+    return float(heights[order][min(middle, len(order) - 1)])
+
+
+def _lines(mask: Mask, digit_height: float, ends_on: Mask | None = None) -> tuple[Mask, list[Box]]:
+    """Horizontal lines of `mask` as pixels and boxes; see `remove_rulings` for the upright ones.
+
+    With `ends_on`, shorter lines count too where both their ends meet those lines: the sides of boxes.
+    """
+    longest = max(24.0, LENGTH_IN_HEIGHTS * digit_height)
+    span = SPAN * mask.shape[1]
+    shortest = min(longest, span) if span > 1.2 * digit_height else longest
+    side = 0.9 * digit_height
+    piece = int(max(12, (min(shortest, side) if ends_on is not None else shortest) / 3))
+    gap = int(max(3, digit_height / 8))
+    joined = cv2.morphologyEx(mask.view(np.uint8), cv2.MORPH_CLOSE, np.ones((1, gap), np.uint8))
+    pieces = cv2.morphologyEx(joined, cv2.MORPH_OPEN, np.ones((1, piece), np.uint8))
+    near = cv2.dilate(pieces, np.ones((3, 2 * gap + 1), np.uint8))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(near, connectivity=8)
+    thickest = max(4.0, THICKNESS_IN_HEIGHTS * digit_height)
+    ink = np.bincount(labels[pieces > 0], minlength=count)
+    keep = np.zeros(count, np.bool_)
+    for i in range(1, count):
+        length = stats[i, 2] - 2 * gap
+        if ink[i] / max(length, 1) > thickest:
+            continue
+        keep[i] = length >= shortest or (
+            ends_on is not None and length >= side and _meets(ends_on, stats[i], gap)
+        )
+    found = keep[labels] & (pieces > 0)
+    found = cv2.dilate(found.view(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_) & mask
+    return found, [Box(int(x), int(y), int(w), int(h)) for x, y, w, h, _ in stats[keep]]
+
+
+def _meets(lines: Mask, stat: NDArray[np.int32], gap: int) -> bool:
+    """Whether both ends of the line with box `stat` lie on or beside `lines`."""
+    x, y, width, height = (int(v) for v in stat[:4])
+    reach = 3 * gap
+    top, bottom = max(0, y - 2), y + height + 2
+    left = lines[top:bottom, max(0, x - reach) : x + reach]
+    right = lines[top:bottom, max(0, x + width - reach) : x + width + reach]
+    return bool(left.any() and right.any())
+
+
+def _bridges(rest: Mask, line: Mask, digit_height: float) -> Mask:
+    """Pixels of a horizontal `line` that lie between strokes of `rest` above and below it."""
+    reach = int(max(5, THICKNESS_IN_HEIGHTS * digit_height * 1.2)) | 1
+    closed = cv2.morphologyEx(
+        np.ascontiguousarray(rest).view(np.uint8), cv2.MORPH_CLOSE, np.ones((reach, 3), np.uint8)
+    )
+    return closed.view(np.bool_) & line

@@ -1,0 +1,178 @@
+"""The whole story of a scan: bytes -> pages -> clean ink -> lines -> digits -> numbers -> staged outputs."""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processor import __version__
+from processor.errors import Transient
+from processor.lines import Line, Mark, line_height, read_lines
+from processor.pages.cleaning import CleanPage, clean
+from processor.pages.scans import decode
+from processor.prediction.archive import find_model
+from processor.prediction.classifier import Classifier
+from processor.prediction.glyphs import batch
+from processor.records import (
+    Box,
+    DigitReading,
+    Gray,
+    NumberReading,
+    Page,
+    PageReading,
+    ScanResult,
+    StagedFile,
+    Status,
+)
+from processor.rejection.geometry import judge_blob
+from processor.rejection.open_set import judge_digit
+from processor.results.annotate import annotate
+from processor.results.publish import output_name
+from processor.results.tables import scan_csv
+from processor.segmentation.blobs import Blob, find_blobs
+from processor.segmentation.layout import group_lines, reading_order, split_numbers
+from processor.settings import LoadedSettings
+
+GRAIN = 0.12
+"""Marks smaller than this share of a digit's height are paper grain: not looked at, not stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """What a worker loads once: the network, and the confidence from which a digit is accepted."""
+
+    classifier: Classifier
+    threshold: float
+
+    @property
+    def model(self) -> str:
+        return self.classifier.name
+
+    def classify(self, cut_outs: Sequence[Gray]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Cut-outs to glyphs (N, 28, 28) float32 and probabilities (N, 11) float32."""
+        glyphs = batch(cut_outs)
+        return glyphs[:, 0], self.classifier.probabilities(glyphs)
+
+
+def load_reader(settings: LoadedSettings) -> Reader:
+    """Loads the model that the settings name; raises BadModel."""
+    folder = find_model(settings.models_archive, settings.values.recognition.model)
+    classifier = Classifier.load(folder.path, settings.values.recognition.device)
+    return Reader(classifier, classifier.acceptance_threshold(settings.values.rejection.max_error_rate))
+
+
+def read_page(page: Page, reader: Reader) -> PageReading:
+    """Everything that is read from one page, with every box on the page as it came."""
+    paper = clean(page)
+    blobs = find_blobs(paper.mask, least_side=max(3, round(GRAIN * paper.digit_height)))
+    lines = [_line([blobs[i] for i in group], paper) for group in group_lines([b.box for b in blobs])]
+    marks = read_lines(lines, paper.ink, reader.classify)
+    numbers: list[NumberReading] = []
+    rejected: list[DigitReading] = []
+    for line, found in zip(lines, marks, strict=True):
+        readings = [_reading(mark, paper, page, reader.threshold) for mark in found]
+        digits = [r for r in readings if r.status is not Status.REJECTED]
+        rejected += [r for r in readings if r.status is Status.REJECTED]
+        groups = split_numbers([d.box for d in digits], line.height / paper.scale)
+        numbers += [_number([digits[i] for i in group]) for group in groups]
+    return PageReading(
+        page=page.number,
+        width=page.width,
+        height=page.height,
+        dpi=page.dpi,
+        skew_degrees=paper.skew_degrees,
+        numbers=tuple(numbers[i] for i in reading_order([n.box for n in numbers])),
+        rejected=tuple(sorted(rejected, key=lambda r: (r.box.y, r.box.x))),
+    )
+
+
+def process(
+    source: Path, *, file: str, sha256: str, reader: Reader, settings: LoadedSettings, staging: Path
+) -> ScanResult:
+    """Reads the scan at `source` and stages its outputs under `staging`; nothing is published here.
+
+    `file` is its name in the records, `sha256` the content it was queued with. Raises BadScan, or Transient
+    where the file cannot be got at or has changed meanwhile.
+    """
+    started = time.monotonic()
+    values = settings.values
+    name = output_name(file, sha256)
+    pages: list[PageReading] = []
+    staged: list[StagedFile] = []
+    for page in decode(_content(source, sha256), file, values.limits, values.intake.pdf_dpi):
+        reading = read_page(page, reader)
+        pages.append(reading)
+        if values.outputs.annotated != "none":
+            target = settings.results / "annotated" / f"{name}-p{page.number}.{values.outputs.annotated}"
+            staged.append(StagedFile(staged=staging / target.name, target=target))
+            annotate(page, reading).save(staged[-1].staged, quality=85)
+    annotated = tuple(s.target for s in staged) or (None,) * len(pages)
+    table = StagedFile(staged=staging / f"{name}.csv", target=settings.results / "csv" / f"{name}.csv")
+    table.staged.write_text(scan_csv(file, pages, reader.model), "utf-8", newline="")
+    return ScanResult(
+        pages=tuple(_without_glyphs(p) for p in pages),
+        model=reader.model,
+        settings_digest=values.reading_digest(),
+        program_version=__version__,
+        seconds=time.monotonic() - started,
+        annotated=annotated,
+        staged=(*staged, table),
+    )
+
+
+def _content(source: Path, sha256: str) -> bytes:
+    try:
+        data = source.read_bytes()
+    except OSError as error:
+        raise Transient(f"{source} cannot be read: {error.strerror}.", "It is tried again.") from error
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise Transient(f"{source} changed after it was queued.", "It is read again once it is still.")
+    return data
+
+
+def _line(blobs: Sequence[Blob], paper: CleanPage) -> Line:
+    height, width = paper.mask.shape
+    judged = tuple(judge_blob(b.box, paper.digit_height, width, height) for b in blobs)
+    return Line(tuple(blobs), judged, line_height(blobs))
+
+
+def _reading(mark: Mark, paper: CleanPage, page: Page, threshold: float) -> DigitReading:
+    """A mark as it is reported: on the original page, with its best three classes."""
+    assert mark.seen is not None
+    probabilities = mark.seen.probabilities
+    best = np.argsort(-probabilities[:-1], kind="stable")[:3]
+    confidence = float(probabilities[best[0]]) * mark.share
+    status, reason = judge_digit(confidence, threshold)
+    if mark.rejection is not None:
+        status, reason = Status.REJECTED, mark.rejection
+    return DigitReading(
+        digit=None if status is Status.REJECTED else str(best[0]),
+        confidence=round(confidence, 4),
+        status=status,
+        box=paper.original_box(mark.blob.box, mark.blob.mask, page.width, page.height),
+        reason=str(reason) if reason else None,
+        top=tuple((str(c), round(float(probabilities[c]), 4)) for c in best),
+        glyph=mark.seen.glyph,
+    )
+
+
+def _number(digits: Sequence[DigitReading]) -> NumberReading:
+    """Digits of one number, which is as sure as all of them together."""
+    accepted = all(d.status is Status.ACCEPTED for d in digits)
+    return NumberReading(
+        text="".join(d.digit or "" for d in digits),
+        confidence=round(float(np.prod([d.confidence for d in digits])), 4),
+        status=Status.ACCEPTED if accepted else Status.REVIEW,
+        box=Box.around(d.box for d in digits),
+        digits=tuple(digits),
+    )
+
+
+def _without_glyphs(page: PageReading) -> PageReading:
+    """`page` without the cut-outs, which no record keeps and every worker would have to send."""
+    numbers = tuple(replace(n, digits=tuple(replace(d, glyph=None) for d in n.digits)) for n in page.numbers)
+    return replace(page, numbers=numbers, rejected=tuple(replace(r, glyph=None) for r in page.rejected))

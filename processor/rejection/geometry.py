@@ -1,0 +1,44 @@
+"""Rejection by shape and place: what cannot be a digit whatever the network would say of it."""
+
+from processor.records import Box, Cause, Rejection
+
+SPECK_HEIGHTS = 0.3
+"""Lower than this share of the page's digit height (and of its own line's) is a speck or a point."""
+
+FLAT = 2.4
+LOW_DASH = 0.5
+"""A mark so many times wider than high, and lower than this share of a digit, is a dash."""
+
+LINE_LIKE = 9.0
+"""A mark so many times wider than high is a piece of a ruled line."""
+
+LOW_AT_EDGE = 0.75
+"""A blob at the page's edge and lower than this share of its digits belongs to something cut off."""
+
+TEXT_RUN = 3
+TEXT_SHARE = 0.5
+"""Runs of at least so many characters, of which less than this share are digits, are text."""
+
+
+def judge_blob(box: Box, digit_height: float, page_width: int, page_height: int) -> Rejection | None:
+    """Why a blob with `box` on a page of digits `digit_height` px high is no digit; None where it may be."""
+    flatness = box.width / box.height
+    if flatness >= LINE_LIKE:
+        return Rejection(Cause.RULED_LINE, "width to height", flatness, LINE_LIKE)
+    high = max(box.height, 0.6 * box.width) / digit_height
+    if high < SPECK_HEIGHTS:
+        return Rejection(Cause.SPECK, "digit heights", high, SPECK_HEIGHTS)
+    if flatness >= FLAT and box.height < LOW_DASH * digit_height:
+        return Rejection(Cause.MARK, "width to height", flatness, FLAT)
+    at_edge = box.y <= 0 or box.bottom >= page_height or box.x <= 0 or box.right >= page_width
+    if at_edge and box.height < LOW_AT_EDGE * digit_height:
+        return Rejection(Cause.EDGE, "digit heights", box.height / digit_height, LOW_AT_EDGE)
+    return None
+
+
+def judge_run(digits: int, characters: int) -> Rejection | None:
+    """Why a line of `characters`, of which so many look like digits, is text; None where it may be numbers."""
+    share = digits / max(characters, 1)
+    if characters >= TEXT_RUN and share < TEXT_SHARE:
+        return Rejection(Cause.TEXT, "share of digits", share, TEXT_SHARE)
+    return None

@@ -1,0 +1,47 @@
+"""Rejection by the network: what looks like no digit, and which digits are too uncertain to be accepted.
+
+The network has an eleventh class, "none", trained on letters, strokes, touching pairs and halves of digits;
+the softmax takes its share from the digits', so that an unlikely shape can never be a confident digit.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processor.records import Cause, Rejection, Status
+
+JUNK_COST = 3.0
+"""Nats for leaving out a mark as high as its line, beside what the network says of it."""
+
+LEAST_PROBABILITY = 1e-4
+"""Probabilities are not believed below this: one wrong glyph must not decide a whole line."""
+
+LEAST_CONFIDENCE = 0.2
+"""A digit below this confidence is not even worth a question: it is rejected."""
+
+
+def digit_cost(probabilities: NDArray[np.float32]) -> float:
+    """Nats for reading a mark as its best digit; `probabilities` is (11,), the last one "none"."""
+    return -math.log(max(float(probabilities[:-1].max()), LEAST_PROBABILITY))
+
+
+def junk_cost(probabilities: NDArray[np.float32] | None, size: float) -> float:
+    """Nats for leaving out a mark of `size` line heights; None where it was rejected unseen."""
+    none = 1.0 if probabilities is None else float(probabilities[-1])
+    share = min(1.0, size) ** 2
+    return -math.log(max(none, 1 - share, LEAST_PROBABILITY)) + JUNK_COST * share
+
+
+def judge_digit(confidence: float, threshold: float) -> tuple[Status, Rejection | None]:
+    """Whether a digit of this confidence is accepted, goes to review, or is no digit."""
+    if confidence >= threshold:
+        return Status.ACCEPTED, None
+    if confidence >= LEAST_CONFIDENCE:
+        return Status.REVIEW, Rejection(Cause.UNCERTAIN, "confidence", confidence, threshold)
+    return Status.REJECTED, Rejection(Cause.UNLIKE_DIGIT, "confidence", confidence, LEAST_CONFIDENCE)
+
+
+def unlike_any_digit(probabilities: NDArray[np.float32]) -> Rejection:
+    """The reason for leaving out a mark that the network saw."""
+    return Rejection(Cause.UNLIKE_DIGIT, "likeness to a digit", 1 - float(probabilities[-1]), 0.5)

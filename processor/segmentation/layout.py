@@ -1,0 +1,113 @@
+"""Layout: blobs to lines of writing, digits to numbers, and the order a person reads them in."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processor.records import Box
+
+NEIGHBOUR_GAP = 1.4
+"""Blobs of one line are at most this many of their heights apart."""
+
+LIKE_HEIGHTS = 2.2
+"""Blobs of one line differ in height by at most this factor."""
+
+NUMBER_GAP = 0.9
+"""Digits of one number are at most this many digit heights apart, measured between their boxes."""
+
+LOW = 0.45
+"""A blob lower than this share of its line's height is an attachment: a point, a dash, a broken stroke."""
+
+
+def group_lines(boxes: Sequence[Box]) -> list[list[int]]:
+    """Indices of `boxes` that stand in one line of writing, each group from left to right.
+
+    Tall blobs are linked with like neighbours; low ones join the line whose band they lie in, or stay alone.
+    """
+    if not boxes:
+        return []
+    table = np.array([(b.x, b.y, b.right, b.bottom) for b in boxes], np.float64)
+    parents = list(range(len(boxes)))
+    order = np.argsort(table[:, 0], kind="stable")
+    for rank, i in enumerate(order):
+        for j in _linked(table, int(i), order[rank + 1 :]):
+            parents[_root(parents, int(j))] = _root(parents, int(i))
+    groups: dict[int, list[int]] = {}
+    for i in order:
+        groups.setdefault(_root(parents, int(i)), []).append(int(i))
+    merged = _attach_low(table, list(groups.values()))
+    return [sorted(g, key=lambda i: (boxes[i].centre[0], boxes[i].y)) for g in merged]
+
+
+def _linked(table: NDArray[np.float64], i: int, later: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Those of the blobs `later` (further right) that continue the line of blob `i`."""
+    _, y0, x1, y1 = table[i]
+    height = y1 - y0
+    near = later[table[later, 0] - x1 <= NEIGHBOUR_GAP * 2.5 * height]
+    heights = table[near, 3] - table[near, 1]
+    taller, lower = np.maximum(heights, height), np.minimum(heights, height)
+    gap = table[near, 0] - x1
+    overlap = np.minimum(table[near, 3], y1) - np.maximum(table[near, 1], y0)
+    like = (taller <= LIKE_HEIGHTS * lower) & (overlap >= 0.5 * lower) & (gap <= NEIGHBOUR_GAP * taller)
+    return np.asarray(near[like], np.int64)
+
+
+def _root(parents: list[int], i: int) -> int:
+    while parents[i] != i:
+        parents[i] = parents[parents[i]]
+        i = parents[i]
+    return i
+
+
+def _attach_low(table: NDArray[np.float64], groups: list[list[int]]) -> list[list[int]]:
+    """Groups with the low ones (points, dashes, broken strokes) joined to the line they lie in."""
+    bands = []
+    for group in groups:
+        part = table[group]
+        bands.append((part[:, 0].min(), np.median(part[:, 1]), part[:, 2].max(), np.median(part[:, 3])))
+    heights = np.array([b[3] - b[1] for b in bands])
+    joined: list[list[int]] = [list(g) for g in groups]
+    for small in np.argsort(heights, kind="stable"):
+        left, top, right, bottom = bands[small]
+        middle = (top + bottom) / 2
+        best, nearest = -1, np.inf
+        for i, (x0, y0, x1, y1) in enumerate(bands):
+            height = y1 - y0
+            if i == small or heights[small] > LOW * height or right - left > 2 * height or not joined[i]:
+                continue
+            gap = max(x0 - right, left - x1, 0.0)
+            inside = y0 - 0.15 * height <= middle <= y1 + 0.25 * height
+            if inside and gap < 0.6 * height and gap < nearest:
+                best, nearest = i, gap
+        if best >= 0:
+            joined[best] += joined[small]
+            joined[small] = []
+    return [g for g in joined if g]
+
+
+def split_numbers(boxes: Sequence[Box], height: float) -> list[list[int]]:
+    """Indices of `boxes` (one line's digits, left to right) cut into numbers at gaps wider than allowed."""
+    numbers: list[list[int]] = []
+    for i, box in enumerate(boxes):
+        if numbers and box.x - boxes[numbers[-1][-1]].right <= NUMBER_GAP * height:
+            numbers[-1].append(i)
+        else:
+            numbers.append([i])
+    return numbers
+
+
+def reading_order(boxes: Sequence[Box]) -> list[int]:
+    """Indices of `boxes` in rows from top to bottom, each row from left to right.
+
+    A box belongs to the row above where its middle lies within that row's first box.
+    """
+    rows: list[list[int]] = []
+    for i in sorted(range(len(boxes)), key=lambda i: (boxes[i].y + boxes[i].height / 2, boxes[i].x)):
+        middle = boxes[i].centre[1]
+        row = next((r for r in rows[-3:] if boxes[r[0]].y <= middle < boxes[r[0]].bottom), None)
+        if row is None:
+            rows.append([i])
+        else:
+            row.append(i)
+    return [i for row in rows for i in sorted(row, key=lambda i: boxes[i].x)]

@@ -1,0 +1,136 @@
+"""Cleaning on analytic pages: light, polarity, contrast, size; nothing may depend on a fixed threshold."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from processor.pages.cleaning import clean, flatten, to_gray, turn, upright_polarity, working_scale
+from processor.records import Box, Page
+
+STROKE = Box(300, 150, 12, 120)
+
+
+def paper(height: int = 600, width: int = 800, level: int = 230) -> NDArray[np.uint8]:
+    return np.full((height, width), level, np.uint8)
+
+
+def with_stroke(gray: NDArray[np.uint8], ink: float = 0.2) -> NDArray[np.uint8]:
+    """`gray` with an upright stroke that leaves `ink` of the light."""
+    out = gray.astype(np.float32)
+    out[STROKE.y : STROKE.bottom, STROKE.x : STROKE.right] *= ink
+    return out.astype(np.uint8)
+
+
+def page(pixels: NDArray[np.uint8]) -> Page:
+    return Page(number=1, pixels=pixels, dpi=None)
+
+
+def inside_share(mask: NDArray[np.bool_]) -> tuple[float, float]:
+    """Share of the stroke that is marked, and marked pixels outside it as a share of the stroke."""
+    marked = mask[STROKE.y : STROKE.bottom, STROKE.x : STROKE.right]
+    return float(marked.mean()), float((mask.sum() - marked.sum()) / marked.size)
+
+
+@pytest.mark.parametrize("level", [0, 60, 128, 255])
+def test_a_blank_page_has_no_ink(level: int) -> None:
+    cleaned = clean(page(paper(level=level)))
+    assert not cleaned.mask.any()
+    assert not cleaned.ink[cleaned.mask].any()
+
+
+@pytest.mark.parametrize("ink", [0.05, 0.4, 0.75, 0.85])
+def test_strokes_are_found_at_any_darkness(ink: float) -> None:
+    inside, outside = inside_share(clean(page(with_stroke(paper(), ink))).mask)
+    assert inside > 0.95
+    assert outside < 0.1
+
+
+def test_a_gradient_of_light_is_no_ink() -> None:
+    light = np.linspace(60, 250, 800, dtype=np.float32)[None, :] * np.ones((600, 1), np.float32)
+    cleaned = clean(page(with_stroke(light.astype(np.uint8), 0.3)))
+    inside, outside = inside_share(cleaned.mask)
+    assert inside > 0.95
+    assert outside < 0.1
+
+
+def test_the_edge_of_a_hard_shadow_is_no_ink() -> None:
+    shaded = paper()
+    shaded[:, 500:] = 90
+    inside, outside = inside_share(clean(page(with_stroke(shaded, 0.3))).mask)
+    assert inside > 0.95
+    assert outside < 0.1
+
+
+def test_grain_is_no_ink_and_hides_no_stroke() -> None:
+    noisy = paper().astype(np.float32) + np.random.default_rng(0).normal(0, 6, (600, 800)).astype(np.float32)
+    inside, outside = inside_share(clean(page(with_stroke(noisy.clip(0, 255).astype(np.uint8), 0.4))).mask)
+    assert inside > 0.9
+    assert outside < 0.1
+
+
+def test_pencil_is_read_beside_a_pen() -> None:
+    gray = with_stroke(paper(), 0.1)
+    gray[300:420, 600:612] = 160
+    mask = clean(page(gray)).mask
+    assert mask[300:420, 600:612].mean() > 0.9
+
+
+def test_white_on_black_is_turned() -> None:
+    board = 255 - with_stroke(paper(), 0.1)
+    inside, outside = inside_share(clean(page(board.astype(np.uint8))).mask)
+    assert inside > 0.95
+    assert outside < 0.1
+
+
+def test_dark_on_light_stays() -> None:
+    gray = with_stroke(paper())
+    assert upright_polarity(gray) is gray
+
+
+def test_yellow_ink_is_darker_than_its_luma() -> None:
+    pixels = np.full((10, 10, 3), 255, np.uint8)
+    pixels[5, 5] = (250, 230, 60)
+    assert to_gray(pixels)[5, 5] < 150 < cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[5, 5]
+
+
+@pytest.mark.parametrize(
+    ("size", "scale"), [((2480, 3508), 1.0), ((4960, 7016), 3600 / 7016), ((175, 58), 3.0)]
+)
+def test_working_scale(size: tuple[int, int], scale: float) -> None:
+    assert working_scale(*size) == pytest.approx(scale)
+
+
+def test_boxes_come_back_to_the_original_page_at_any_size() -> None:
+    large = cv2.resize(with_stroke(paper()), None, fx=6, fy=6, interpolation=cv2.INTER_NEAREST)
+    cleaned = clean(page(np.asarray(large, np.uint8)))
+    ys, xs = np.nonzero(cleaned.mask)
+    box = Box(int(xs.min()), int(ys.min()), int(np.ptp(xs)) + 1, int(np.ptp(ys)) + 1)
+    mask = cleaned.mask[box.y : box.bottom, box.x : box.right]
+    back = cleaned.original_box(box, mask, large.shape[1], large.shape[0])
+    assert (back.x, back.y) == pytest.approx((STROKE.x * 6, STROKE.y * 6), abs=8)
+    assert (back.width, back.height) == pytest.approx((STROKE.width * 6, STROKE.height * 6), abs=12)
+
+
+def test_turning_maps_back_to_where_it_came_from() -> None:
+    contrast = np.zeros((300, 400), np.float32)
+    contrast[100:104, 320:324] = 1
+    turned, to_working = turn(contrast, 10.0)
+    y, x = np.unravel_index(int(turned.argmax()), turned.shape)
+    assert to_working @ (x, y, 1) == pytest.approx((321.5, 101.5), abs=2)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(2, 40), st.integers(2, 40), st.integers(0, 255))
+def test_no_size_is_too_small(height: int, width: int, level: int) -> None:
+    cleaned = clean(page(np.full((height, width), level, np.uint8)))
+    assert cleaned.mask.dtype == np.bool_
+    assert cleaned.ink.shape == cleaned.mask.shape
+
+
+def test_contrast_is_a_share_of_the_paper() -> None:
+    contrast = flatten(with_stroke(paper(level=200), 0.5))
+    assert contrast[200, 305] == pytest.approx(0.5, abs=0.03)
+    assert contrast[50, 50] == 0

@@ -1,0 +1,170 @@
+"""Blobs, seams, hypotheses, the lattice and the layout, on strokes drawn by hand."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from processor.records import Box
+from processor.segmentation.blobs import Blob, crop, find_blobs, union
+from processor.segmentation.hypotheses import Part, cuts, propose
+from processor.segmentation.lattice import Hypothesis, best_path
+from processor.segmentation.layout import group_lines, reading_order, split_numbers
+from processor.segmentation.splitting import split, stroke_width
+
+masks = st.integers(0, 2**31).map(lambda seed: np.random.default_rng(seed).random((24, 32)) > 0.7)
+
+
+def touching_zeros() -> NDArray[np.bool_]:
+    image = np.zeros((60, 90), np.uint8)
+    cv2.ellipse(image, (24, 30), (16, 24), 0, 0, 360, 1, 4)
+    cv2.ellipse(image, (60, 30), (16, 24), 0, 0, 360, 1, 4)
+    cv2.line(image, (38, 30), (46, 30), 1, 4)
+    return image.astype(np.bool_)
+
+
+@settings(max_examples=50, deadline=None)
+@given(masks)
+def test_every_ink_pixel_is_in_exactly_one_blob(mask: NDArray[np.bool_]) -> None:
+    cover = np.zeros(mask.shape, int)
+    for blob in find_blobs(mask, least_side=1):
+        b = blob.box
+        cover[b.y : b.bottom, b.x : b.right] += blob.mask
+    assert np.array_equal(cover, mask.astype(int))
+
+
+@settings(max_examples=25, deadline=None)
+@given(masks)
+def test_a_union_holds_all_ink(mask: NDArray[np.bool_]) -> None:
+    blobs = find_blobs(mask, least_side=1)
+    if blobs:
+        assert union(blobs).area == mask.sum()
+
+
+def test_small_blobs_are_left_out() -> None:
+    mask = np.zeros((20, 20), np.bool_)
+    mask[2:4, 2:4] = mask[10:18, 10:12] = True
+    assert [b.box for b in find_blobs(mask, least_side=5)] == [Box(10, 10, 2, 8)]
+
+
+def test_a_cut_out_shows_no_other_ink() -> None:
+    mask = np.eye(8, dtype=np.bool_)
+    ink = np.full((8, 8), 200, np.uint8)
+    assert np.array_equal(find_blobs(mask, 1)[0].cut_out(ink) > 0, mask)
+
+
+def test_nothing_left_of_a_crop_is_none() -> None:
+    blob = Blob(Box(0, 0, 3, 3), np.eye(3, dtype=np.bool_))
+    assert crop(blob, np.zeros((3, 3), np.bool_)) is None
+
+
+@pytest.mark.parametrize("width", [2, 4, 8])
+def test_stroke_width(width: int) -> None:
+    image = np.zeros((80, 80), np.bool_)
+    image[10:70, 40 : 40 + width] = True
+    assert stroke_width(image) == pytest.approx(width, rel=0.3)
+
+
+def test_a_touching_pair_is_cut_where_it_touches() -> None:
+    blob = find_blobs(touching_zeros(), 1)[0]
+    parts = split(blob, digit_height=48)
+    assert len(parts) >= 2
+    borders = [p.box.right for p in parts[:-1]]
+    assert any(37 <= border <= 47 for border in borders)
+
+
+def test_parts_share_no_pixel_and_lie_within_their_blob() -> None:
+    blob = find_blobs(touching_zeros(), 1)[0]
+    cover = np.zeros((60, 90), int)
+    for part in split(blob, digit_height=48):
+        b = part.box
+        cover[b.y : b.bottom, b.x : b.right] += part.mask
+    assert cover.max() == 1
+    assert not (cover.astype(np.bool_) & ~touching_zeros()).any()
+
+
+def test_a_solid_block_is_not_cut() -> None:
+    block = Blob(Box(0, 0, 40, 40), np.ones((40, 40), np.bool_))
+    assert split(block, digit_height=40) == [block]
+
+
+def square(x: int, parent: int, height: int = 40) -> Part:
+    return Part(Blob(Box(x, 0, 20, height), np.ones((height, 20), np.bool_)), parent)
+
+
+def test_only_near_parts_are_joined() -> None:
+    runs = {(c.start, c.stop) for c in propose([square(0, 0), square(22, 1), square(90, 2)], height=40)}
+    assert runs == {(0, 1), (1, 2), (2, 3), (0, 2)}
+
+
+def test_cuts_lie_between_parts_of_one_blob() -> None:
+    assert cuts([square(0, 0), square(20, 0), square(40, 1)]) == [False, True, False]
+
+
+def test_the_cheapest_path_wins() -> None:
+    whole, left, right = Hypothesis(0, 2, 3.0), Hypothesis(0, 1, 0.5), Hypothesis(1, 2, 0.5)
+    path = best_path(2, [whole, left, right], [0.0, 0.7])
+    assert [c.hypothesis for c in path] == [left, right]
+    dear_cut = best_path(2, [whole, left, right], [0.0, 2.5])
+    assert [c.hypothesis for c in dear_cut] == [whole]
+
+
+def test_the_posterior_is_the_share_of_all_paths() -> None:
+    one, other = Hypothesis(0, 1, 0.0), Hypothesis(0, 1, float(np.log(3)), junk=True)
+    assert best_path(1, [one, other], [0.0])[0].posterior == pytest.approx(0.75)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(0, 5), min_size=1, max_size=8), st.integers(0, 2**31))
+def test_a_path_covers_every_part_once(costs: list[float], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    hypotheses = [Hypothesis(i, i + 1, c) for i, c in enumerate(costs)]
+    hypotheses += [Hypothesis(i, i + 2, float(rng.random() * 5)) for i in range(len(costs) - 1)]
+    path = best_path(len(costs), hypotheses, [0.0] * len(costs))
+    covered = [i for c in path for i in range(c.hypothesis.start, c.hypothesis.stop)]
+    assert covered == list(range(len(costs)))
+    assert all(0 <= c.posterior <= 1 for c in path)
+
+
+def test_an_empty_line_has_an_empty_path() -> None:
+    assert best_path(0, [], []) == []
+
+
+def row(y: int, xs: list[int], width: int = 20, height: int = 40) -> list[Box]:
+    return [Box(x, y, width, height) for x in xs]
+
+
+def test_rows_are_lines_and_far_columns_are_apart() -> None:
+    boxes = row(0, [0, 30, 60]) + row(0, [300, 330]) + row(100, [0, 30])
+    assert group_lines(boxes) == [[0, 1, 2], [5, 6], [3, 4]]
+
+
+def test_a_point_joins_the_number_it_stands_in() -> None:
+    boxes = [*row(0, [0, 30, 70, 100]), Box(55, 34, 6, 8)]
+    assert group_lines(boxes) == [[0, 1, 4, 2, 3]]
+
+
+def test_a_speck_far_below_stays_alone() -> None:
+    assert group_lines([*row(0, [0, 30]), Box(20, 90, 5, 5)]) == [[0, 1], [2]]
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 500), st.integers(0, 300), st.integers(1, 60), st.integers(1, 90))),
+)
+def test_every_box_is_in_one_line_and_read_once(values: list[tuple[int, int, int, int]]) -> None:
+    boxes = [Box(*v) for v in values]
+    assert sorted(i for g in group_lines(boxes) for i in g) == list(range(len(boxes)))
+    assert sorted(reading_order(boxes)) == list(range(len(boxes)))
+
+
+def test_numbers_are_split_at_wide_gaps() -> None:
+    assert split_numbers(row(0, [0, 30, 60, 140, 170]), height=40) == [[0, 1, 2], [3, 4]]
+    assert split_numbers([], height=40) == []
+
+
+def test_reading_order_is_by_rows_then_columns() -> None:
+    boxes = [Box(300, 5, 20, 40), Box(0, 0, 20, 40), Box(0, 100, 20, 40), Box(300, 95, 20, 40)]
+    assert reading_order(boxes) == [1, 0, 2, 3]
