@@ -1,0 +1,328 @@
+"""The command line of `processor`: parses, loads the settings, and hands over to `processor.commands`."""
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from processor.errors import DigitInboxError
+
+if TYPE_CHECKING:
+    from processor.commands.console import Words
+    from processor.settings import LoadedSettings
+
+# Every command imports its own code when it runs: `processor --help` must not wait for torch or pandas.
+
+app = typer.Typer(
+    help="Reads handwritten numbers off scanned forms: an inbox folder in, a database you can query out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+config = typer.Typer(help="Show the settings in force, or write a fresh settings file.", no_args_is_help=True)
+app.add_typer(config, name="config")
+
+SettingsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--settings",
+        metavar="FILE",
+        help="The settings file.",
+        show_default="$PROCESSOR_SETTINGS, or the nearest settings.toml upward from here",
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notices; errors only.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+OutputFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="Write to FILE, whole or not at all.", show_default="stdout"
+    ),
+]
+
+
+class TableFormat(StrEnum):
+    """How rows are written."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"
+
+
+class FileFormat(StrEnum):
+    """How a whole table is written to a file."""
+
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"
+
+
+class NumberStatus(StrEnum):
+    """What a number can be filtered by."""
+
+    ACCEPTED = "accepted"
+    REVIEW = "review"
+    CORRECTED = "corrected"
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from processor import __version__
+
+        typer.echo(f"processor {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    context: typer.Context,
+    settings: SettingsFile = None,
+    quiet: Quiet = False,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and stop."),
+    ] = False,
+) -> None:
+    context.obj = {"settings": settings, "quiet": quiet}
+
+
+def _load(context: typer.Context, file: Path | None, **flags: Any) -> "LoadedSettings":
+    """The settings in force; `--settings` behind the command wins over the one before it."""
+    from processor.settings import load
+
+    given = {name.replace("__", "."): value for name, value in flags.items() if value is not None}
+    return load(file or context.obj["settings"], given)
+
+
+def _words(context: typer.Context, quiet: bool) -> "Words":
+    from processor.commands.console import Words
+
+    return Words(quiet or context.obj["quiet"])
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[PATH]...", help="Scans, or folders of scans.", show_default="the inbox"),
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Read what is there now, then stop.")] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=1024, help="Processes that read.", show_default="workers.count of the settings"
+        ),
+    ] = None,
+    as_json: Json = False,
+    settings: SettingsFile = None,
+    quiet: Quiet = False,
+) -> None:
+    """Read the scans of the inbox, and those that arrive, until it is stopped.
+
+    Originals move from the inbox to results/processed or results/failed; those of other folders stay.
+    Ctrl-C finishes the scans under way; a second one stops at once.
+    """
+    from processor.commands.run import run
+
+    loaded = _load(context, settings, workers__count=workers)
+    raise typer.Exit(run(loaded, paths or [], once=once, as_json=as_json, words=_words(context, quiet)))
+
+
+@app.command()
+def read(
+    context: typer.Context,
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE...", help="Scans to read.", show_default=False)
+    ],
+    as_json: Json = False,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Write annotated pages and contact sheets there.", show_default="none"
+        ),
+    ] = None,
+    settings: SettingsFile = None,
+    quiet: Quiet = False,
+) -> None:
+    """Read scans without storing anything: digits, top-3 scores, numbers, what was rejected and why."""
+    from processor.commands.read import read
+
+    words = _words(context, quiet)
+    raise typer.Exit(read(_load(context, settings), images, as_json=as_json, save=save, words=words))
+
+
+@app.command()
+def status(
+    context: typer.Context, as_json: Json = False, settings: SettingsFile = None, quiet: Quiet = False
+) -> None:
+    """Count what the database holds: scans by state, pages, numbers, digits."""
+    from processor.commands.status import status
+
+    _words(context, quiet)
+    status(_load(context, settings), as_json=as_json)
+
+
+@app.command()
+def results(
+    context: typer.Context,
+    file: Annotated[
+        str | None,
+        typer.Option(metavar="GLOB", help="Only files that match, as `2026-*/form*`.", show_default="all"),
+    ] = None,
+    status: Annotated[
+        NumberStatus | None, typer.Option(help="Only numbers of this status.", show_default="all")
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Only scans finished since: 2026-11-22, 2026-11-22T08:30 (UTC), or 90m, 12h, 7d ago.",
+            show_default="all",
+        ),
+    ] = None,
+    form: Annotated[
+        TableFormat | None,
+        typer.Option(
+            "--format", help="How the rows are written.", show_default="as the output's suffix says, or table"
+        ),
+    ] = None,
+    output: OutputFile = None,
+    settings: SettingsFile = None,
+    quiet: Quiet = False,
+) -> None:
+    """Print the numbers that were read, a row each."""
+    from processor.commands.results import results
+
+    loaded = _load(context, settings)
+    results(loaded, file, status, since, form=form, output=output, words=_words(context, quiet))
+
+
+@app.command()
+def query(
+    context: typer.Context,
+    sql: Annotated[str, typer.Argument(metavar="SELECT", help="SQL that reads.", show_default=False)],
+    form: Annotated[
+        TableFormat | None,
+        typer.Option(
+            "--format", help="How the rows are written.", show_default="as the output's suffix says, or table"
+        ),
+    ] = None,
+    output: OutputFile = None,
+    settings: SettingsFile = None,
+    quiet: Quiet = False,
+) -> None:
+    """Run read-only SQL on the results, as `SELECT file, digits FROM readings WHERE confidence < 0.9`."""
+    from processor.commands.results import query
+
+    query(_load(context, settings), sql, form=form, output=output, words=_words(context, quiet))
+
+
+@app.command()
+def export(
+    context: typer.Context,
+    table: Annotated[
+        str,
+        typer.Argument(
+            help="readings, digit_readings, scans, pages, numbers, digits, corrections or models.",
+            show_default=True,
+        ),
+    ] = "readings",
+    form: Annotated[
+        FileFormat | None,
+        typer.Option(
+            "--format", help="How the rows are written.", show_default="as the output's suffix says, or csv"
+        ),
+    ] = None,
+    output: OutputFile = None,
+    settings: SettingsFile = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write a whole table or view of the database to a file."""
+    from processor.commands.results import export
+
+    export(_load(context, settings), table, form=form, output=output, words=_words(context, quiet))
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    file: Annotated[
+        str, typer.Argument(help="A scan, by its path or name as `results` prints it.", show_default=False)
+    ],
+    as_json: Json = False,
+    settings: SettingsFile = None,
+    quiet: Quiet = False,
+) -> None:
+    """Show all that is known of one scan: its pages, numbers, digits with their scores, rejected blobs."""
+    from processor.commands.results import show
+
+    _words(context, quiet)
+    show(_load(context, settings), file, as_json=as_json)
+
+
+@app.command()
+def models(
+    context: typer.Context, as_json: Json = False, settings: SettingsFile = None, quiet: Quiet = False
+) -> None:
+    """List the models of the archive, and which of them reads."""
+    from processor.commands.models import models
+
+    models(_load(context, settings), as_json=as_json, words=_words(context, quiet))
+
+
+@config.command("show")
+def config_show(
+    context: typer.Context, as_json: Json = False, settings: SettingsFile = None, quiet: Quiet = False
+) -> None:
+    """Show every setting, its value, and where the value came from."""
+    from processor.commands.config import show
+
+    _words(context, quiet)
+    show(_load(context, settings), as_json=as_json)
+
+
+@config.command("init")
+def config_init(
+    context: typer.Context,
+    force: Annotated[bool, typer.Option("--force", help="Replace a settings file that is there.")] = False,
+    settings: Annotated[
+        Path | None,
+        typer.Option("--settings", metavar="FILE", help="The file to write.", show_default="./settings.toml"),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write a settings file with every key, its meaning and default, and make the folders it names."""
+    from processor.commands.config import init
+
+    file = settings or context.obj["settings"] or Path("settings.toml")
+    init(file, force=force, words=_words(context, quiet))
+
+
+def main() -> None:
+    """The entry point of the console script: the one place that turns errors into messages and exit codes."""
+    for stream in (sys.stdout, sys.stderr):
+        # A file name the terminal's encoding cannot write must not end the program.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        app()
+    except DigitInboxError as error:
+        from processor.commands.console import Words
+
+        Words().fail(error)
+        sys.exit(error.exit_code)
+    finally:
+        _flush()
+
+
+def _flush() -> None:
+    """Writes what is buffered; a reader that is gone (`processor results | head`) is no error."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,1 @@
+"""What each command of `processor` does; imported only when that command runs."""

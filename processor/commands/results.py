@@ -1,0 +1,195 @@
+"""`processor results`, `query`, `export` and `show`: what was read, out of the database."""
+
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select
+
+from processor.commands.console import Words, jsonable, print_json, print_line, print_pairs, print_table
+from processor.errors import BadCommand
+from processor.results.database import open_database, open_read_only, reading
+from processor.results.queries import PageReport, readings, run_select, scan_report
+from processor.results.schema import VIEWS, metadata
+from processor.settings import LoadedSettings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_AGO = re.compile(r"(\d+)\s*([mhdw])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_FILE_FORMATS = ("csv", "json", "parquet")
+
+
+def results(
+    settings: LoadedSettings,
+    file: str | None,
+    status: str | None,
+    since: str | None,
+    *,
+    form: str | None,
+    output: Path | None,
+    words: Words,
+) -> None:
+    """Prints the numbers that match, a row each. Raises BadDatabase, BadCommand."""
+    moment = None if since is None else parse_since(since, datetime.now(UTC))
+    form = _format(form, output, "table")
+    frame = readings(open_database(settings.database_url, create=False), file, status, moment)
+    if form == "table":
+        shown = [
+            name for name in frame.columns if name not in ("x", "y", "width", "height", "model", "scan_id")
+        ]
+        _write_table(shown, frame[shown].itertuples(index=False, name=None), output)
+    else:
+        _write(frame, form, output, words)
+
+
+def query(settings: LoadedSettings, sql: str, *, form: str | None, output: Path | None, words: Words) -> None:
+    """Prints the rows of one SELECT. Raises BadDatabase, BadCommand."""
+    form = _format(form, output, "table")
+    columns, rows = run_select(open_read_only(settings.database_url), sql)
+    if form == "table":
+        _write_table(columns, rows, output)
+    else:
+        _write(_frame(columns, rows), form, output, words)
+
+
+def export(
+    settings: LoadedSettings, name: str, *, form: str | None, output: Path | None, words: Words
+) -> None:
+    """Writes a whole table or view, in the order of its rows. Raises BadDatabase, BadCommand."""
+    form = _format(form, output, "csv")
+    known = {table.name: table for table in (*VIEWS, *metadata.sorted_tables)}
+    if name not in known:
+        raise BadCommand(f"There is no table {name!r}.", f"Export one of {', '.join(known)}.")
+    columns = list(known[name].columns.keys())
+    with reading(open_database(settings.database_url, create=False)) as connection:
+        rows = [tuple(row) for row in connection.execute(select(known[name]).order_by(*_order(columns)))]
+    # Parquet has a type for moments; the others write them as everybody reads them.
+    if form != "parquet":
+        rows = [tuple(jsonable(value) for value in row) for row in rows]
+    _write(_frame(columns, rows), form, output, words)
+
+
+def show(settings: LoadedSettings, file: str, *, as_json: bool) -> None:
+    """Prints all that is known of one scan. Raises BadDatabase, BadCommand."""
+    found = scan_report(open_database(settings.database_url, create=False), file)
+    if as_json:
+        print_json({**found.scan, "pages": [_page_document(page) for page in found.pages]})
+        return
+    print_pairs({name: value for name, value in found.scan.items() if value is not None})
+    for page in found.pages:
+        _print_page(page)
+
+
+def parse_since(text: str, now: datetime) -> datetime:
+    """`90m`, `12h`, `7d`, `2w` before `now`, or a date or time of ISO 8601, UTC where it names no zone.
+
+    Raises BadCommand.
+    """
+    ago = _AGO.fullmatch(text.strip())
+    try:
+        if ago:
+            return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        moment = datetime.fromisoformat(text.strip())
+    except (ValueError, OverflowError):
+        raise BadCommand(
+            f"--since {text!r} is no time.", "Write 2026-11-22, 2026-11-22T08:30 (UTC), 90m, 12h, 7d or 2w."
+        ) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _format(form: str | None, output: Path | None, otherwise: str) -> str:
+    """The format asked for, or the one that the suffix of the output says."""
+    suffix = output.suffix.lower().removeprefix(".") if output else ""
+    return form or (suffix if suffix in _FILE_FORMATS else otherwise)
+
+
+def _order(columns: Sequence[str]) -> list[Any]:
+    from sqlalchemy import column
+
+    wanted = ("id",) if "id" in columns else ("file", "scan_id", "page", "number_id", "position", "name")
+    return [column(name) for name in wanted if name in columns]
+
+
+def _frame(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> "pd.DataFrame":
+    """Rows as a frame whose columns keep their types where values are missing: 7 stays 7, not 7.0."""
+    import pandas as pd
+
+    if len(set(columns)) < len(columns):
+        raise BadCommand("Two columns have the same name.", "Name them apart with AS.")
+    return pd.DataFrame({name: pd.array([row[index] for row in rows]) for index, name in enumerate(columns)})
+
+
+def _write(frame: "pd.DataFrame", form: str, output: Path | None, words: Words) -> None:
+    from processor.results.tables import rendered
+
+    if output is None and form == "parquet" and sys.stdout.isatty():
+        raise BadCommand("Parquet is no text for a terminal.", "Add -o FILE.")
+    data = rendered(frame, form)  # type: ignore[arg-type]
+    if output is None:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    else:
+        _write_file(data, output)
+        words.say(f"Wrote {len(frame)} rows to {output}.")
+
+
+def _write_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], output: Path | None) -> None:
+    if output is not None:
+        raise BadCommand(
+            f"A table is made for the screen, not for {output}.", "Add --format csv, json or parquet."
+        )
+    print_table(columns, rows)
+
+
+def _write_file(data: bytes, output: Path) -> None:
+    from processor.results.publish import write_whole
+
+    if output.is_dir() or not output.resolve().parent.is_dir():
+        raise BadCommand(f"{output} is a folder, or its folder does not exist.", "Name a file with -o.")
+    write_whole(output, data)
+
+
+def _page_document(page: PageReport) -> dict[str, Any]:
+    return {
+        **page.page,
+        "numbers": [{**number.number, "digits": number.digits} for number in page.numbers],
+        "rejected": page.rejected,
+    }
+
+
+def _print_page(page: PageReport) -> None:
+    print_line()
+    facts = page.page
+    dpi = f", {facts['dpi']:g} dpi" if facts["dpi"] else ""
+    size = f"{facts['width']} x {facts['height']} px{dpi}, skew {facts['skew_degrees']:.2f}°"
+    print_line(f"Page {facts['page']}: {size}, annotated in {facts['annotated'] or 'no image'}")
+    if page.numbers:
+        print_table(
+            ("number", "text", "confidence", "status", "x", "y", "width", "height"),
+            [_cells(n.number, "position text confidence status x y width height") for n in page.numbers],
+        )
+        print_table(
+            ("number", "digit", "confidence", "second", "", "third", "", "status", "reason"),
+            [
+                (number.number["position"], *_cells(digit, _DIGIT_COLUMNS))
+                for number in page.numbers
+                for digit in number.digits
+            ],
+        )
+    if page.rejected:
+        print_table(
+            ("rejected because", "x", "y", "width", "height"),
+            [_cells(blob, "reason x y width height") for blob in page.rejected],
+        )
+
+
+_DIGIT_COLUMNS = "digit confidence second second_confidence third third_confidence status reason"
+
+
+def _cells(fields: Mapping[str, Any], names: str) -> list[Any]:
+    return [fields[name] for name in names.split()]

@@ -1,0 +1,156 @@
+"""`processor run`: the checks, the progress, the signals and the summary around the loop in `daemon`."""
+
+import logging
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from processor.commands import start
+from processor.commands.console import Words, print_json, visible
+from processor.custody import Custody
+from processor.daemon import Daemon, Stop
+from processor.engines.local import LocalEngine
+from processor.errors import Exit
+from processor.results.database import open_database
+from processor.results.ledger import UsedModel
+from processor.results.tally import Tally
+from processor.settings import LoadedSettings
+
+
+def run(settings: LoadedSettings, paths: Sequence[Path], *, once: bool, as_json: bool, words: Words) -> Exit:
+    """Reads what lies at `paths` (none: the inbox), and, unless `once`, what arrives until it is stopped.
+
+    Everything that would stop a later scan is checked before the first one is touched.
+    Raises BadSettings, BadModel, BadDatabase, BadCommand.
+    """
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    started = time.monotonic()
+    start.check_settings(settings)
+    start.check_folders(settings)
+    places = start.places(settings, paths)
+    model = start.check_model(settings)
+    database = open_database(settings.database_url)
+    engine = LocalEngine(settings, settings.values.workers.resolved_count())
+    stop = Stop()
+    with start.staging(settings.results) as staging, Progression(words, once) as listener:
+        custody = Custody(
+            database,
+            inbox=settings.inbox.resolve(),
+            results=settings.results,
+            staging=staging,
+            listener=listener,
+            model=UsedModel(
+                name=model.name, sha256=model.manifest["weights"][0]["sha256"], manifest=model.manifest
+            ),
+        )
+        daemon = Daemon(settings, places, custody=custody, engine=engine, listener=listener, stop=stop)
+        try:
+            with _signals(stop, words):
+                if not once:
+                    words.say(f"Watching {', '.join(str(place.path) for place in places)}; Ctrl-C stops.")
+                daemon.once() if once else daemon.watch()
+        except KeyboardInterrupt:
+            words.warn("Interrupted: the scans under way were given back to the queue.")
+            return Exit.INTERRUPTED
+        finally:
+            engine.close()
+            custody.give_back()
+    counts = report(custody.tally, time.monotonic() - started, model.name)
+    if as_json:
+        print_json(counts)
+    else:
+        _say_summary(counts, settings, words)
+    return Exit.SOME_FAILED if once and counts["failed"] else Exit.DONE
+
+
+def report(tally: Tally, seconds: float, model: str) -> dict[str, Any]:
+    """The counts of one run, as `--json` prints them. Raises BadDatabase where they contradict each other."""
+    counts = asdict(tally.summary())
+    return {
+        **counts,
+        "seconds": round(seconds, 3),
+        "pages_per_second": round(counts["pages"] / seconds, 3) if seconds > 0 else 0.0,
+        "model": model,
+    }
+
+
+class Progression:
+    """Shows a run on stderr: a bar where that is a terminal, a line for each failure anywhere."""
+
+    def __init__(self, words: Words, once: bool) -> None:
+        self._words = words
+        self._once = once
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=words.console,
+            disable=not (words.shows_progress and once),
+            transient=True,
+        )
+        self._task = self._bar.add_task("Reading scans", total=0)
+        self._total = 0
+
+    def __enter__(self) -> "Progression":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def listed(self, count: int) -> None:
+        self._total += count
+        self._bar.update(self._task, total=self._total)
+
+    def ended(self, file: str, state: str, detail: str) -> None:
+        self._bar.advance(self._task)
+        if state == "failed":
+            self._words.warn(f"failed: {detail}")
+        elif not self._once:
+            self._words.say(f"{state}: {file} ({detail})")
+
+    def warn(self, text: str) -> None:
+        self._words.warn(text)
+
+
+@contextmanager
+def _signals(stop: Stop, words: Words) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM asks for a stop, the second one interrupts."""
+
+    def react(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        if stop.asked:
+            raise KeyboardInterrupt
+        stop.ask()
+
+    before = {number: signal.signal(number, react) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+        if stop.asked:
+            words.say("Stopped; what was under way is done.")
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _say_summary(counts: dict[str, Any], settings: LoadedSettings, words: Words) -> None:
+    shown = [(name, value) for name, value in counts.items() if value not in (0, 0.0)]
+    words.table("", ("", ""), shown)
+    results = settings.results
+    if counts["pages"]:
+        annotated = (
+            ""
+            if settings.values.outputs.annotated == "none"
+            else f"   Annotated pages: {results / 'annotated'}"
+        )
+        words.say(f"Numbers: {results / 'numbers.csv'}{annotated}")
+    if counts["failed"]:
+        words.say(f"What failed, and why: {results / 'failed'}")
+    words.say(f"Database: {visible(settings.database_url)}")

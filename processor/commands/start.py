@@ -1,0 +1,132 @@
+"""What must be right before the first scan is touched, and which places a run looks at."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from processor.daemon import Place
+from processor.errors import BadCommand, BadSettings
+from processor.prediction.archive import ModelFolder, find_model
+from processor.settings import LoadedSettings
+
+STAGING = ".staging"
+STALE_STAGING = timedelta(days=1)
+
+
+def check_settings(settings: LoadedSettings) -> None:
+    """Refuses what the settings may name but this version cannot do. Raises BadSettings."""
+    values = settings.values
+    for name, value, instead in (
+        ("workers.engine", values.workers.engine, "local"),
+        ("segmentation.printed", values.segmentation.printed, "read"),
+    ):
+        if value != instead:
+            raise BadSettings(
+                f"{name} = {value!r} is not possible in this version yet ({settings.origins[name]}).",
+                f"Set it to {instead!r}.",
+            )
+
+
+def check_folders(settings: LoadedSettings) -> None:
+    """Makes the folders that the settings name by default, and tries the results for real.
+
+    Raises BadSettings where one is missing, not writable, inside the other, or short of space.
+    """
+    inbox, results = settings.inbox.resolve(), settings.results.resolve()
+    if inbox.is_relative_to(results) or results.is_relative_to(inbox):
+        raise BadSettings(
+            f"paths.inbox = {inbox} and paths.results = {results} lie one inside the other: "
+            "annotated pages would be read as scans.",
+            "Put them side by side.",
+        )
+    _make(results, "paths.results")
+    _try_writing(results)
+    free = shutil.disk_usage(results).free / 1e6
+    least = settings.values.limits.min_free_mb
+    if free < least:
+        raise BadSettings(
+            f"Only {free:.0f} MB are free below {results}; limits.min_free_mb asks for {least:g}.",
+            "Make room, or lower limits.min_free_mb.",
+        )
+
+
+def check_model(settings: LoadedSettings) -> ModelFolder:
+    """The model that will read, its hashes compared. Raises BadModel."""
+    return find_model(settings.models_archive, settings.values.recognition.model)
+
+
+def places(settings: LoadedSettings, paths: Sequence[Path]) -> list[Place]:
+    """Where a run looks: the inbox, or what was named on the command line.
+
+    What lies in the inbox belongs to it, however it was named. Raises BadSettings where the inbox cannot be
+    used, BadCommand where a path does not exist or may not be read.
+    """
+    inbox = settings.inbox.resolve()
+    if not paths:
+        _make(inbox, "paths.inbox")
+        return [Place(inbox, inbox)]
+    found = []
+    for path in paths:
+        if path.is_dir():
+            folder = path.resolve()
+            if not os.access(folder, os.R_OK | os.X_OK):
+                raise BadCommand(f"The folder {path} may not be read.", "Check its permissions.")
+            found.append(Place(folder, inbox if folder.is_relative_to(inbox) else folder))
+            if inbox.is_relative_to(folder) and inbox != folder and inbox.is_dir():
+                found.append(Place(inbox, inbox))
+        elif os.path.lexists(path):
+            found.append(_file_place(path, inbox))
+        else:
+            raise BadCommand(f"{path} does not exist.", "Name a scan, or a folder of scans.")
+    return found
+
+
+@contextmanager
+def staging(results: Path) -> Iterator[Path]:
+    """A folder for unfinished outputs, on the file system of the results; gone when the block ends."""
+    parent = results / STAGING
+    parent.mkdir(exist_ok=True)
+    for left in parent.iterdir():
+        # A run that was killed leaves its folder; a young one may belong to a run beside this one.
+        if datetime.now() - datetime.fromtimestamp(left.stat().st_mtime) > STALE_STAGING:
+            shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _file_place(path: Path, inbox: Path) -> Place:
+    place = path.parent.resolve() / path.name
+    if place.is_relative_to(inbox):
+        return Place(place, inbox, str(place.relative_to(inbox)))
+    root = Path(path.anchor) if path.is_absolute() else Path.cwd()
+    return Place(root / path, root, str(path))
+
+
+def _make(folder: Path, name: str) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        os.scandir(folder).close()
+    except OSError as error:
+        raise BadSettings(
+            f"{name} = {folder} cannot be used: {error.strerror}.",
+            "Name another folder, or mend its permissions.",
+        ) from None
+
+
+def _try_writing(folder: Path) -> None:
+    """Tries it: permission bits say nothing about a read-only mount or an access list."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise BadSettings(
+            f"paths.results = {folder} is not writable: {error.strerror}.",
+            "Mend its permissions, or name another.",
+        ) from None

@@ -1,0 +1,178 @@
+"""Reads scans in worker processes of this machine: a scan that hangs or kills its worker harms no other."""
+
+import multiprocessing
+import os
+import queue
+import signal
+from collections.abc import Iterator
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+
+from pebble import ProcessExpired, ProcessPool
+
+from processor.engines.tasks import Outcome, ScanTask, attempt
+from processor.errors import BadScan, DigitInboxError, Transient
+from processor.records import ScanResult
+from processor.settings import LoadedSettings
+
+TASKS_PER_WORKER = 2
+"""One is read while the next one waits, so that no worker idles while the parent commits."""
+
+
+class LocalEngine:
+    """A pool of `workers` processes, started with the first task; this process never imports torch."""
+
+    def __init__(self, settings: LoadedSettings, workers: int) -> None:
+        self._settings = settings
+        self._workers = workers
+        self._pool: ProcessPool | None = None
+        self._under_way: dict[Future[ScanResult | DigitInboxError], ScanTask] = {}
+        self._ended: queue.SimpleQueue[Future[ScanResult | DigitInboxError]] = queue.SimpleQueue()
+
+    @property
+    def free(self) -> int:
+        return self._workers * TASKS_PER_WORKER - len(self._under_way)
+
+    def expect(self, scans: int) -> None:
+        if self._pool is None:
+            # A second worker for a single scan would only take half the machine while it imports torch.
+            self._workers = max(1, min(self._workers, scans))
+
+    def submit(self, task: ScanTask) -> None:
+        seconds = self._settings.values.limits.seconds_per_scan
+        try:
+            future = self._running_pool().schedule(_read, args=(task,), timeout=seconds)
+        except RuntimeError:
+            # The pool gave up, as pebble does when a worker is killed (for memory, by the kernel) while idle.
+            self._stop_pool()
+            future = self._running_pool().schedule(_read, args=(task,), timeout=seconds)
+        self._under_way[future] = task
+        future.add_done_callback(self._ended.put)
+
+    def wait(self, timeout_seconds: float) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        if not self._under_way:
+            return outcomes
+        try:
+            outcomes.append(self._outcome(self._ended.get(timeout=timeout_seconds)))
+            while True:
+                outcomes.append(self._outcome(self._ended.get_nowait()))
+        except queue.Empty:
+            return outcomes
+
+    def close(self) -> None:
+        """Ends the workers, in the middle of their scans where there are any under way."""
+        if self._under_way:
+            for worker in multiprocessing.active_children():
+                worker.kill()
+        self._under_way.clear()
+        self._stop_pool()
+
+    def _outcome(self, future: "Future[ScanResult | DigitInboxError]") -> Outcome:
+        task = self._under_way.pop(future)
+        try:
+            return Outcome(task, future.result())
+        except TimeoutError:
+            seconds = self._settings.values.limits.seconds_per_scan
+            return Outcome(
+                task,
+                BadScan(
+                    f"{task.file} was not read within {seconds:g} s.",
+                    "Raise limits.seconds_per_scan, or split the document.",
+                ),
+            )
+        except (ProcessExpired, BrokenProcessPool) as error:
+            return Outcome(
+                task,
+                Transient(
+                    f"The worker that read {task.file} was killed ({error}).",
+                    "If the memory is short, use fewer workers.",
+                ),
+            )
+
+    def _running_pool(self) -> ProcessPool:
+        if self._pool is None:
+            self._pool = ProcessPool(
+                max_workers=self._workers,
+                initializer=_start_worker,
+                initargs=(self._settings,),
+                context=multiprocessing.get_context("spawn"),
+            )
+            with _signals_held():
+                # Asking is what starts the processes.
+                if not self._pool.active:
+                    raise Transient("The workers could not be started.", "See above for the reason.")
+        return self._pool
+
+    def _stop_pool(self) -> None:
+        if self._pool is not None:
+            self._pool.stop()
+            self._pool.join()
+            self._pool = None
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Processes and threads that start meanwhile never see Ctrl-C or SIGTERM; this one sees them afterwards.
+
+    Ctrl-C reaches the whole process group, and a service manager's SIGTERM every process of the service: a
+    worker that is still importing would die of it, and a worker in the middle of a scan too.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # Its own start unblocks the two signals again.
+    resource_tracker.ensure_running()
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
+# What follows runs in the workers; a worker has one reader for its whole life.
+
+_loaded: "list[_Worker | DigitInboxError]" = []
+
+
+class _Worker:
+    """The settings and the model of one worker process."""
+
+    def __init__(self, settings: LoadedSettings) -> None:
+        # Before torch and OpenCV are imported: each worker has one core, more threads only get in its way.
+        os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+        import cv2
+        import torch
+
+        from processor import pipeline
+
+        cv2.setNumThreads(1)
+        torch.set_num_threads(1)
+        self._settings = settings
+        self._process = pipeline.process
+        self._reader = pipeline.load_reader(settings)
+
+    def read(self, task: ScanTask) -> ScanResult:
+        return self._process(
+            task.source,
+            file=task.file,
+            sha256=task.sha256,
+            reader=self._reader,
+            settings=self._settings,
+            staging=task.staging,
+        )
+
+
+def _start_worker(settings: LoadedSettings) -> None:
+    try:
+        _loaded.append(_Worker(settings))
+    except DigitInboxError as error:
+        # A worker that ends here is started again by the pool, for ever: the tasks carry the reason instead.
+        _loaded.append(error)
+
+
+def _read(task: ScanTask) -> ScanResult | DigitInboxError:
+    worker = _loaded[0]
+    return worker if isinstance(worker, DigitInboxError) else attempt(task, worker.read)
