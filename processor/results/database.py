@@ -1,6 +1,5 @@
 """How the results database is opened, locked and checked; its tables stand in schema.py."""
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,17 +7,18 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, Table, TableClause, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from processor.errors import BadDatabase, Transient
 from processor.results.schema import VIEWS, metadata
 
 BUSY_SECONDS = 30.0
-"""How long a connection waits for another process's transaction before it reports a locked database."""
+_RIGHTS = "Check the permissions of the file and of its folder: SQLite writes two more files beside it."
 
 
-def open_database(url: str, *, create: bool = True) -> Engine:
+def open_database(url: str, *, create: bool = True, busy_seconds: float = BUSY_SECONDS) -> Engine:
     """The engine of the results database; with `create`, missing tables and views are made.
+
+    A transaction that writes waits `busy_seconds` for another process's.
 
     Raises BadDatabase where it cannot be used: no folder, not writable, locked, no database, foreign tables.
     """
@@ -26,7 +26,7 @@ def open_database(url: str, *, create: bool = True) -> Engine:
     path = _sqlite_file(engine)
     if path is not None:
         _check_file(path, create=create)
-        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "connect", lambda connection, _: _set_up_sqlite(connection, busy_seconds))
         event.listen(engine, "begin", _begin_sqlite)
     with _start(engine, writes=create) as connection:
         if create:
@@ -100,31 +100,22 @@ def _sqlite_file(engine: Engine) -> Path | None:
 
 
 def _check_file(path: Path, *, create: bool) -> None:
-    if path.exists():
-        _check_usable(path, write=create)
-    elif not create:
-        raise BadDatabase(f"There is no database {path} yet.", "`processor run --once` makes it.")
-    elif not path.parent.is_dir():
-        raise BadDatabase(f"The folder of the database {path} is missing.", f"Make the folder {path.parent}.")
-    elif not os.access(path.parent, os.W_OK | os.X_OK):
-        raise BadDatabase(
-            f"The database {path} cannot be made: its folder is not writable.", "Mend the permissions."
-        )
-
-
-def _check_usable(path: Path, *, write: bool) -> None:
-    if not path.is_file():
+    """Says plainly what SQLite only calls "unable to open database file"."""
+    try:
+        there, is_file, has_folder = path.exists(), path.is_file(), path.parent.is_dir()
+    except OSError as error:
+        raise BadDatabase(f"The database {path} cannot be reached: {error.strerror}.", _RIGHTS) from None
+    if there and not is_file:
         raise BadDatabase(f"The database {path} is no file.", "Name another in [database] url.")
-    if not os.access(path, os.R_OK):
-        raise BadDatabase(f"The database {path} cannot be read.", "Mend its permissions.")
-    # SQLite writes two companions beside the file, so a writable file in a frozen folder is not enough.
-    if write and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK | os.X_OK)):
-        raise BadDatabase(f"The database {path} is not writable.", "Mend its and its folder's permissions.")
+    if not there and not create:
+        raise BadDatabase(f"There is no database {path} yet.", "`processor run --once` makes it.")
+    if not has_folder:
+        raise BadDatabase(f"The folder of the database {path} is missing.", f"Make the folder {path.parent}.")
 
 
-def _set_up_sqlite(connection: sqlite3.Connection, entry: ConnectionPoolEntry) -> None:  # noqa: ARG001
+def _set_up_sqlite(connection: sqlite3.Connection, busy_seconds: float) -> None:
     connection.isolation_level = None  # sqlite3 would open its own, deferred, transactions
-    connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
+    connection.execute(f"PRAGMA busy_timeout = {int(busy_seconds * 1000)}")
     if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA foreign_keys = ON")
@@ -228,6 +219,6 @@ def _faults(engine: Engine) -> Iterator[None]:
         if code.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY")) or error.connection_invalidated:
             raise BadDatabase(
                 f"The database {where} cannot be used: {error.orig}.",
-                "Check the file, its folder and the rights.",
+                _RIGHTS,
             ) from error
         raise

@@ -1,0 +1,458 @@
+"""The queue: what is new, who holds a scan, and what is left of it whatever happens in between."""
+
+import json
+import multiprocessing
+import os
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, select
+from sqlalchemy.exc import IntegrityError
+
+from processor.errors import Transient
+from processor.intake.queue import Enqueued, Job, claim, enqueue, fail, finish, give_back, heartbeat, recover
+from processor.records import Box, DigitReading, NumberReading, Status
+from processor.results.database import open_database, reading, writing
+from processor.results.ledger import UsedModel
+from processor.results.queries import summary
+from processor.results.schema import digits, models, numbers, pages, scans
+from tests.sample_readings import a_blob, a_digit, a_number, a_page, a_result
+
+INBOX = Path("/inbox")
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+LEASE = 60.0
+
+
+def later(seconds: float) -> datetime:
+    return NOW + timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    engine = open_database(f"sqlite:///{tmp_path / 'results.db'}")
+    yield engine
+    engine.dispose()
+
+
+def show(
+    engine: Engine, file: str, content: str = "a", *, source: Path = INBOX, at: datetime = NOW
+) -> Enqueued:
+    return enqueue(engine, source=source, file=file, sha256=content * 64, bytes=9, now=at)
+
+
+def taken(engine: Engine, at: datetime = NOW, **options: Any) -> Job:
+    job = claim(engine, at, LEASE, **options)
+    assert job is not None
+    return job
+
+
+def rows(engine: Engine, table: Any = scans) -> list[Any]:
+    with reading(engine) as connection:
+        return list(connection.execute(select(table).order_by(*table.primary_key.columns)).all())
+
+
+def states(engine: Engine) -> dict[str, str]:
+    return {row.file: row.state for row in rows(engine)}
+
+
+class TestEnqueue:
+    def test_a_new_scan_waits(self, engine: Engine) -> None:
+        assert show(engine, "sub/a.png") is Enqueued.QUEUED
+        (row,) = rows(engine)
+        assert (row.source, row.file, row.sha256, row.bytes) == ("/inbox", "sub/a.png", "a" * 64, 9)
+        assert (row.state, row.attempts, row.queued_at) == ("queued", 0, NOW)
+
+    def test_shown_again_while_it_waits_or_is_read_it_is_pending(self, engine: Engine) -> None:
+        show(engine, "a.png")
+        assert show(engine, "a.png") is Enqueued.PENDING
+        taken(engine)
+        assert show(engine, "a.png") is Enqueued.PENDING
+        assert len(rows(engine)) == 1
+
+    def test_shown_again_when_done_it_is_known(self, engine: Engine) -> None:
+        show(engine, "a.png")
+        finish(engine, taken(engine), a_result(), NOW)
+        assert show(engine, "a.png") is Enqueued.KNOWN
+        assert claim(engine, NOW, LEASE) is None
+
+    def test_the_same_content_elsewhere_is_a_duplicate_of_the_first(self, engine: Engine) -> None:
+        show(engine, "a.png")
+        assert show(engine, "b.png") is Enqueued.DUPLICATE
+        assert show(engine, "a.png", source=Path("/other")) is Enqueued.DUPLICATE
+        first, *copies = rows(engine)
+        assert [(c.state, c.duplicate_of) for c in copies] == [("duplicate", first.id)] * 2
+
+    def test_a_duplicate_shown_again_is_known(self, engine: Engine) -> None:
+        show(engine, "a.png")
+        show(engine, "b.png")
+        assert show(engine, "b.png") is Enqueued.KNOWN
+        assert len(rows(engine)) == 2
+
+    def test_two_files_of_one_name_are_two_scans(self, engine: Engine) -> None:
+        assert show(engine, "x/a.png", "a") is Enqueued.QUEUED
+        assert show(engine, "y/a.png", "b") is Enqueued.QUEUED
+
+    def test_a_file_replaced_by_another_is_a_new_scan_and_the_old_reading_stays(self, engine: Engine) -> None:
+        show(engine, "a.png", "a")
+        finish(engine, taken(engine), a_result(a_page(a_number())), NOW)
+        assert show(engine, "a.png", "b") is Enqueued.QUEUED
+        assert [(r.sha256[0], r.state) for r in rows(engine)] == [("a", "done"), ("b", "queued")]
+        assert show(engine, "a.png", "a") is Enqueued.KNOWN
+
+    def test_a_failed_scan_shown_again_is_tried_afresh(self, engine: Engine) -> None:
+        show(engine, "a.png")
+        fail(engine, taken(engine), "BadScan", "a.png is empty.", NOW)
+        assert show(engine, "a.png", at=later(5)) is Enqueued.QUEUED
+        (row,) = rows(engine)
+        assert (row.state, row.attempts, row.error, row.message) == ("queued", 0, None, None)
+        assert (row.queued_at, row.started_at, row.finished_at) == (later(5), None, None)
+
+    def test_a_failed_scan_put_back_under_another_name_is_tried_there(self, engine: Engine) -> None:
+        show(engine, "a.png")
+        show(engine, "copy.png")
+        fail(engine, taken(engine), "BadScan", "a.png has too many pages.", NOW)
+        assert show(engine, "a-0123456789ab.png") is Enqueued.QUEUED
+        old, copy, new = rows(engine)
+        assert (new.state, new.duplicate_of) == ("queued", None)
+        assert [(r.state, r.duplicate_of) for r in (old, copy)] == [("duplicate", new.id)] * 2
+        assert taken(engine).file == "a-0123456789ab.png"
+
+    def test_a_duplicate_takes_the_part_of_a_first_that_failed(self, engine: Engine) -> None:
+        show(engine, "a.png")
+        show(engine, "b.png")
+        fail(engine, taken(engine), "BadScan", "a.png is empty.", NOW)
+        assert show(engine, "b.png") is Enqueued.QUEUED
+        first, second = rows(engine)
+        assert (first.state, first.duplicate_of) == ("duplicate", second.id)
+        assert (second.state, second.duplicate_of) == ("queued", None)
+        assert show(engine, "a.png") is Enqueued.KNOWN
+
+    @pytest.mark.parametrize(
+        "name", ["two\nlines.png", "a b.png", "größe-数.png", "it's; DROP TABLE scans.png", "50%.png"]
+    )
+    def test_any_name_comes_back_as_it_was(self, engine: Engine, name: str) -> None:
+        show(engine, name)
+        assert taken(engine).path == INBOX / name
+        assert show(engine, name) is Enqueued.PENDING
+
+    def test_a_name_that_is_no_utf8_comes_back_as_it_was(self, engine: Engine) -> None:
+        name = os.fsdecode(b"caf\xe9.png")
+        source = Path(os.fsdecode(b"/in\xff"))
+        show(engine, name, source=source)
+        assert taken(engine, sources=[source]).path == source / name
+        assert show(engine, name, source=source) is Enqueued.PENDING
+
+
+class TestClaim:
+    def test_an_empty_queue_has_nothing(self, engine: Engine) -> None:
+        assert claim(engine, NOW, LEASE) is None
+
+    def test_the_oldest_first_and_each_once(self, engine: Engine) -> None:
+        for name in ("c", "a", "b"):
+            show(engine, f"{name}.png", name)
+        assert [taken(engine).file for _ in range(3)] == ["c.png", "a.png", "b.png"]
+        assert claim(engine, NOW, LEASE) is None
+
+    def test_notes_who_holds_it_and_until_when(self, engine: Engine) -> None:
+        show(engine, "a.png")
+        job = taken(engine)
+        assert job == Job(id=1, file="a.png", sha256="a" * 64, attempts=1, source=INBOX)
+        (row,) = rows(engine)
+        assert (row.state, row.attempts, row.started_at) == ("running", 1, NOW)
+        assert row.leased_until == later(LEASE)
+        assert row.worker.endswith(f":{os.getpid()}")
+
+    def test_only_from_the_folders_asked_for(self, engine: Engine) -> None:
+        show(engine, "a.png", "a", source=Path("/one"))
+        show(engine, "b.png", "b", source=Path("/two"))
+        assert taken(engine, sources=[Path("/two"), Path("/three")]).file == "b.png"
+        assert claim(engine, NOW, LEASE, sources=[Path("/two")]) is None
+        assert claim(engine, NOW, LEASE, sources=[]) is None
+        assert taken(engine).file == "a.png"
+
+    def test_a_scan_given_back_waits_behind_those_not_tried(self, engine: Engine) -> None:
+        show(engine, "a.png", "a")
+        show(engine, "b.png", "b")
+        give_back(engine, taken(engine))
+        assert taken(engine).file == "b.png"
+        again = taken(engine)
+        assert (again.file, again.attempts) == ("a.png", 2)
+
+
+def _claim_all(url: str, contents: int) -> list[int]:
+    """One process of several: all open the database anew, show the same scans and claim what they get."""
+    engine = open_database(url)
+    for number in range(contents):
+        enqueue(engine, source=INBOX, file=f"{number}.png", sha256=f"{number:064d}", bytes=1, now=NOW)
+    mine = []
+    while job := claim(engine, NOW, LEASE):
+        mine.append(job.id)
+        finish(engine, job, a_result(a_page(a_number())), NOW)
+    engine.dispose()
+    return mine
+
+
+def test_several_processes_never_hold_one_scan_at_once(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'results.db'}"
+    with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("spawn")) as processes:
+        claims = [processes.submit(_claim_all, url, 40) for _ in range(3)]
+        held = Counter(scan for process in claims for scan in process.result())
+    assert sorted(held) == list(range(1, 41))
+    assert set(held.values()) == {1}
+    engine = open_database(url)
+    counts = summary(engine)
+    engine.dispose()
+    assert (counts.seen, counts.done, counts.numbers, counts.digits) == (40, 40, 40, 120)
+
+
+class TestLease:
+    def test_a_heartbeat_prolongs_it(self, engine: Engine) -> None:
+        show(engine, "a.png")
+        job = taken(engine)
+        assert heartbeat(engine, job, later(50), LEASE)
+        assert recover(engine, later(100)) == 0
+        assert recover(engine, later(111)) == 1
+
+    def test_a_lease_that_ran_out_is_given_to_another(self, engine: Engine) -> None:
+        show(engine, "a.png")
+        lost = taken(engine)
+        assert recover(engine, later(LEASE)) == 0
+        assert recover(engine, later(LEASE + 1)) == 1
+        (row,) = rows(engine)
+        assert (row.state, row.leased_until, row.worker) == ("queued", None, None)
+        again = taken(engine)
+        assert (again.id, again.attempts) == (lost.id, 2)
+
+    @pytest.mark.parametrize("taken_again", [True, False])
+    def test_who_lost_it_writes_nothing(self, engine: Engine, taken_again: bool) -> None:
+        show(engine, "a.png")
+        lost = taken(engine)
+        recover(engine, later(LEASE + 1))
+        if taken_again:
+            taken(engine)
+        before = rows(engine)
+        assert not heartbeat(engine, lost, later(70), LEASE)
+        with pytest.raises(Transient, match=r"a\.png was taken over"):
+            finish(engine, lost, a_result(a_page(a_number()), model="new"), NOW)
+        with pytest.raises(Transient):
+            fail(engine, lost, "BadScan", "empty", NOW)
+        with pytest.raises(Transient):
+            give_back(engine, lost)
+        assert rows(engine) == before
+        assert rows(engine, numbers) == rows(engine, models) == []
+
+    def test_a_finished_scan_is_not_recovered(self, engine: Engine) -> None:
+        show(engine, "a.png")
+        finish(engine, taken(engine), a_result(), NOW)
+        show(engine, "b.png", "b")
+        fail(engine, taken(engine), "BadScan", "empty", NOW)
+        assert recover(engine, later(1e6)) == 0
+        assert states(engine) == {"a.png": "done", "b.png": "failed"}
+
+
+class TestFinish:
+    def test_stamps_the_scan(self, engine: Engine) -> None:
+        show(engine, "a.png")
+        finish(engine, taken(engine), a_result(), later(3))
+        (row,) = rows(engine)
+        assert (row.state, row.finished_at, row.seconds, row.leased_until) == ("done", later(3), 0.25, None)
+        assert (row.model, row.settings_digest, row.program_version) == ("cnn-a", "0123456789ab", "0.1.0")
+
+    def test_clears_what_an_earlier_try_left(self, engine: Engine) -> None:
+        show(engine, "a.png")
+        fail(engine, taken(engine), "BadScan", "a.png is empty.", NOW)
+        show(engine, "a.png")
+        finish(engine, taken(engine), a_result(), NOW)
+        (row,) = rows(engine)
+        assert (row.state, row.error, row.message) == ("done", None, None)
+
+    def test_numbers_and_digits_are_counted_from_one_in_reading_order(self, engine: Engine) -> None:
+        show(engine, "a.png")
+        first = a_page(
+            a_number("10,5", field="total"), a_number("007"), rejected=(a_blob("speck"), a_blob("mark"))
+        )
+        finish(engine, taken(engine), a_result(first, a_page(a_number("42"), page=2)), NOW)
+        assert [(p.page, p.width, p.height, p.dpi, p.skew_degrees) for p in rows(engine, pages)] == [
+            (page, 2480, 3508, 300.0, -0.5) for page in (1, 2)
+        ]
+        assert [(n.page_id, n.position, n.text, n.digits, n.field) for n in rows(engine, numbers)] == [
+            (1, 1, "10,5", "105", "total"),
+            (1, 2, "007", "007", None),
+            (2, 1, "42", "42", None),
+        ]
+        found = [(d.page_id, d.number_id, d.position, d.digit, d.reason) for d in rows(engine, digits)]
+        assert sorted(found, key=str) == sorted(
+            [
+                *((1, 1, n, digit, None) for n, digit in enumerate("105", 1)),
+                *((1, 2, n, digit, None) for n, digit in enumerate("007", 1)),
+                *((1, None, n, None, reason) for n, reason in enumerate(("speck", "mark"), 1)),
+                *((2, 3, n, digit, None) for n, digit in enumerate("42", 1)),
+            ],
+            key=str,
+        )
+
+    def test_the_second_and_third_best_are_kept_where_there_are_any(self, engine: Engine) -> None:
+        show(engine, "a.png")
+        alone = DigitReading(
+            digit="3", confidence=1.0, status=Status.ACCEPTED, box=Box(0, 0, 1, 1), top=(("3", 1.0),)
+        )
+        number = NumberReading(
+            text="73",
+            confidence=0.6,
+            status=Status.REVIEW,
+            box=Box(0, 0, 1, 1),
+            digits=(a_digit("7", 0.6, Status.REVIEW), alone),
+        )
+        finish(engine, taken(engine), a_result(a_page(number)), NOW)
+        seven, three = rows(engine, digits)
+        assert (seven.second, seven.third, seven.status) == ("1", "none", "review")
+        assert (seven.second_confidence, seven.third_confidence) == pytest.approx((0.3, 0.1))
+        assert (three.second, three.second_confidence, three.third, three.third_confidence) == (None,) * 4
+
+    def test_numpy_values_are_stored_as_numbers(self, engine: Engine) -> None:
+        show(engine, "a.png")
+        box: Any = Box(*np.arange(4, dtype=np.int32))
+        half: Any = np.float32(0.5)
+        digit = DigitReading(
+            digit="1", confidence=half, status=Status.ACCEPTED, box=box, top=(("1", half),) * 3
+        )
+        number = NumberReading(text="1", confidence=half, status=Status.ACCEPTED, box=box, digits=(digit,))
+        finish(engine, taken(engine), a_result(a_page(number, dpi=half)), NOW)
+        (row,) = rows(engine, digits)
+        assert (row.confidence, row.second_confidence, row.x, row.y, row.width, row.height) == (
+            0.5,
+            0.5,
+            0,
+            1,
+            2,
+            3,
+        )
+        assert rows(engine, pages)[0].dpi == 0.5
+
+    def test_pages_without_numbers_are_pages(self, engine: Engine) -> None:
+        show(engine, "a.png")
+        finish(engine, taken(engine), a_result(a_page(dpi=None)), NOW)
+        assert [(p.page, p.dpi) for p in rows(engine, pages)] == [(1, None)]
+        assert rows(engine, numbers) == rows(engine, digits) == []
+
+    def test_annotated_pages_are_named_below_the_results(self, engine: Engine) -> None:
+        show(engine, "a.png")
+        shown = Path("/home/me/results/annotated/a-0123456789ab-p1.jpg")
+        finish(engine, taken(engine), a_result(a_page(), a_page(page=2), annotated=(shown, None)), NOW)
+        assert [p.annotated for p in rows(engine, pages)] == ["annotated/a-0123456789ab-p1.jpg", None]
+
+    def test_a_replay_replaces_the_rows(self, engine: Engine) -> None:
+        for name in ("a", "b"):
+            show(engine, f"{name}.png", name)
+        result = a_result(a_page(a_number("12"), rejected=(a_blob(),)), a_page(a_number("3"), page=2))
+        # The parent died after the commit of a twin: the lease ran out, and the scan is read again.
+        for at in (NOW, later(100)):
+            with writing(engine) as connection:
+                connection.execute(scans.update().values(state="queued"))
+            for _ in range(2):
+                finish(engine, taken(engine, at), result, at)
+        counts = summary(engine)
+        assert (counts.done, counts.pages, counts.numbers, counts.digits, counts.rejected) == (2, 4, 4, 6, 2)
+
+    def test_rows_and_state_come_together_or_not_at_all(self, engine: Engine) -> None:
+        show(engine, "a.png")
+        job = taken(engine)
+        nothing: Any = None
+        broken = NumberReading(
+            text=nothing, confidence=0.9, status=Status.ACCEPTED, box=Box(0, 0, 1, 1), digits=(a_digit(),)
+        )
+        with pytest.raises(IntegrityError):
+            finish(engine, job, a_result(a_page(a_number()), a_page(broken, page=2)), NOW)
+        assert states(engine) == {"a.png": "running"}
+        assert rows(engine, pages) == rows(engine, numbers) == rows(engine, models) == []
+        give_back(engine, job)
+
+    def test_a_model_is_noted_once_with_what_is_known_of_it(self, engine: Engine) -> None:
+        known = UsedModel(name="cnn-a", sha256="f" * 64, manifest={"classes": ["0", "none"]})
+        for number, (model, facts) in enumerate(
+            [("cnn-a", None), ("cnn-a", known), ("cnn-a", None), ("cnn-b", None)]
+        ):
+            show(engine, f"{number}.png", str(number))
+            finish(engine, taken(engine), a_result(model=model), later(number), model=facts)
+        assert [(m.name, m.sha256, m.manifest, m.first_used_at) for m in rows(engine, models)] == [
+            ("cnn-a", "f" * 64, {"classes": ["0", "none"]}, NOW),
+            ("cnn-b", None, None, later(3)),
+        ]
+        with reading(engine) as connection:
+            text = connection.exec_driver_sql("SELECT manifest FROM models ORDER BY name").scalars().first()
+        assert json.loads(text or "") == {"classes": ["0", "none"]}
+
+
+def test_a_failure_says_what_and_why(engine: Engine) -> None:
+    show(engine, "a.png")
+    fail(engine, taken(engine), "BadScan", "a.png is empty.", later(2))
+    (row,) = rows(engine)
+    assert (row.state, row.error, row.message, row.finished_at) == (
+        *("failed", "BadScan", "a.png is empty."),
+        later(2),
+    )
+    assert (row.leased_until, row.worker, row.attempts) == (None, None, 1)
+
+
+ACTIONS = st.lists(
+    st.tuples(
+        st.sampled_from(["show", "claim", "finish", "fail", "give back", "recover"]),
+        st.sampled_from("ab"),
+        st.sampled_from("xyz"),
+    ),
+    max_size=30,
+)
+
+
+@given(ACTIONS)
+@hypothesis_settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_whatever_happens_the_counts_agree(actions: list[tuple[str, str, str]]) -> None:
+    """Any order of events: a content has one row that is no duplicate, and duplicates point at it."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        engine = open_database(f"sqlite:///{folder}/results.db")
+        held: list[Job] = []
+        for minute, (action, content, place) in enumerate(actions):
+            _act(engine, action, content, place, held, later(minute))
+            _agree(engine)
+        engine.dispose()
+
+
+def _act(engine: Engine, action: str, content: str, place: str, held: list[Job], at: datetime) -> None:
+    if action == "show":
+        show(engine, place, content, at=at)
+    elif action == "claim":
+        held.extend(filter(None, [claim(engine, at, LEASE)]))
+    elif action == "recover":
+        recovered = recover(engine, at + timedelta(hours=1))
+        assert recovered == len(held)
+        held.clear()
+    elif held:
+        job = held.pop()
+        if action == "finish":
+            finish(engine, job, a_result(a_page(a_number("1"))), at)
+        elif action == "fail":
+            fail(engine, job, "BadScan", "empty", at)
+        else:
+            give_back(engine, job)
+
+
+def _agree(engine: Engine) -> None:
+    counts = summary(engine)
+    assert counts.numbers == counts.done
+    found = rows(engine)
+    first = {row.sha256: row.id for row in found if row.state != "duplicate"}
+    assert len(first) == len({row.sha256 for row in found})
+    for row in found:
+        assert row.duplicate_of == (first[row.sha256] if row.state == "duplicate" else None)
+        assert (row.leased_until is not None) == (row.state == "running")
