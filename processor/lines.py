@@ -22,11 +22,17 @@ SURE = 0.9
 WIDE = 1.25
 """... unless it is so many times wider than high."""
 
-CUT_COST = 0.7
+CUT_COST = 1.5
 """Nats for every cut through ink: of two equal readings, the one with fewer cuts is right."""
 
 JOIN_COST = 0.1
 """Nats for every stroke joined to a digit."""
+
+CHARACTERS = 3
+"""So many blobs of like height measure their line by themselves."""
+
+SMALL_PRINT = 0.35
+"""... unless they are lower than this share of the page's digits: rows of grain look alike, too."""
 
 PROSE = 6
 PROSE_SHARE = 0.4
@@ -43,7 +49,8 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mark:
-    """One digit (`rejection` is None) or one thing left out; `share` is the reading's share of all paths."""
+    """One digit (`rejection` is None) or one thing left out; `share` is that of all paths
+    on which its largest part is read the same, with or without a speck more."""
 
     blob: Blob
     seen: Seen | None
@@ -53,17 +60,36 @@ class Mark:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Line:
-    """Blobs from left to right, what was found of each alone, and the line's height in pixels."""
+    """Blobs from left to right, what shape and place say of each, and the line's height in pixels.
+
+    `specks` take no part in reading: joined to a digit they change nothing but the count of hypotheses.
+    """
 
     blobs: tuple[Blob, ...]
     judged: tuple[Rejection | None, ...]
+    specks: tuple[Mark, ...]
     height: float
 
 
-def line_height(blobs: Sequence[Blob]) -> float:
-    """Height in pixels of a line's characters: the median of those at least half as high as the highest."""
+def make_line(blobs: Sequence[Blob], page_shape: tuple[int, int], page_digit_height: float) -> Line:
+    """The line of `blobs` (left to right) on a page of (height, width) pixels.
+
+    A line is measured by its own characters, so small figures beside large ones are no specks; one or two
+    marks alone are measured by the page's digits.
+    """
     heights = np.array([b.box.height for b in blobs], np.float64)
-    return float(np.median(heights[heights >= 0.5 * heights.max()]))
+    high = heights[heights >= 0.5 * heights.max()]
+    height = float(np.median(high))
+    measured = len(high) >= CHARACTERS and height >= SMALL_PRINT * page_digit_height
+    scale = height if measured else max(height, page_digit_height)
+    judged = [geometry.judge_blob(b.box, scale, page_shape) for b in blobs]
+    is_speck = [j is not None and j.cause in (Cause.SPECK, Cause.RULED_LINE) for j in judged]
+    return Line(
+        blobs=tuple(b for b, speck in zip(blobs, is_speck, strict=True) if not speck),
+        judged=tuple(j for j, speck in zip(judged, is_speck, strict=True) if not speck),
+        specks=tuple(Mark(b, None, 1.0, j) for b, j, s in zip(blobs, judged, is_speck, strict=True) if s),
+        height=height,
+    )
 
 
 def read_lines(lines: Sequence[Line], ink: Gray, classify: Classify) -> list[list[Mark]]:
@@ -77,7 +103,10 @@ def read_lines(lines: Sequence[Line], ink: Gray, classify: Classify) -> list[lis
     candidates = [propose(p, line.height) for p, line in zip(parts, lines, strict=True)]
     new = [c.blob for line in candidates for c in line if c.blob not in alone]
     seen = alone | _look(new, ink, classify)
-    return [_best(*both, seen) for both in zip(lines, parts, candidates, strict=True)]
+    return [
+        _best(line, p, c, seen) + list(line.specks)
+        for line, p, c in zip(lines, parts, candidates, strict=True)
+    ]
 
 
 def _look(blobs: Sequence[Blob], ink: Gray, classify: Classify) -> dict[Blob, Seen]:
@@ -103,21 +132,31 @@ def _best(
 ) -> list[Mark]:
     """The line's best path, as marks."""
     judged = dict(zip(line.blobs, line.judged, strict=True))
-    hypotheses: list[Hypothesis] = []
-    sources: dict[Hypothesis, Candidate] = {}
-    for candidate in candidates:
-        for hypothesis in _weigh(candidate, judged.get(candidate.blob), seen[candidate.blob], line.height):
-            hypotheses.append(hypothesis)
-            sources[hypothesis] = candidate
-    costs = [CUT_COST if cut else 0.0 for cut in cuts(parts)]
+    sources = {
+        hypothesis: candidate.blob
+        for candidate in candidates
+        for hypothesis in _weigh(candidate, judged.get(candidate.blob), seen[candidate.blob], line.height)
+    }
+    hypotheses = list(sources)
+    paths = best_path(len(parts), hypotheses, [CUT_COST if cut else 0.0 for cut in cuts(parts)])
+    labels = [_label(h, seen[sources[h]]) for h in hypotheses]
     marks = []
-    for chosen in best_path(len(parts), hypotheses, costs):
-        blob = sources[chosen.hypothesis].blob
-        rejection = None
-        if chosen.hypothesis.junk:
+    for taken in paths.best:
+        blob, rejection = sources[taken], None
+        if taken.junk:
             rejection = judged.get(blob) or open_set.unlike_any_digit(seen[blob].probabilities)
-        marks.append(Mark(blob, seen[blob], chosen.posterior, rejection))
+        core = max(range(taken.start, taken.stop), key=lambda i: parts[i].blob.area)
+        agreeing = (
+            share
+            for h, label, share in zip(hypotheses, labels, paths.shares, strict=True)
+            if h.start <= core < h.stop and label == _label(taken, seen[blob])
+        )
+        marks.append(Mark(blob, seen[blob], min(1.0, sum(agreeing)), rejection))
     return _rejoin_text(marks)
+
+
+def _label(hypothesis: Hypothesis, seen: Seen) -> int:
+    return -1 if hypothesis.junk else int(seen.probabilities[:-1].argmax())
 
 
 def _weigh(candidate: Candidate, judged: Rejection | None, seen: Seen, height: float) -> list[Hypothesis]:
@@ -136,7 +175,7 @@ def _weigh(candidate: Candidate, judged: Rejection | None, seen: Seen, height: f
 
 def _low_cost(share: float) -> float:
     """Nats for a digit of `share` of its line's height: people write the digits of a number alike."""
-    return 8.0 * max(0.0, 0.6 - share) ** 2 / 0.09
+    return 96.0 * max(0.0, 0.5 - share) ** 2
 
 
 def _rejoin_text(marks: list[Mark]) -> list[Mark]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from processor import __version__
 from processor.errors import Transient
-from processor.lines import Line, Mark, line_height, read_lines
+from processor.lines import Mark, make_line, read_lines
 from processor.pages.cleaning import CleanPage, clean
 from processor.pages.scans import decode
 from processor.prediction.archive import find_model
@@ -28,12 +28,11 @@ from processor.records import (
     StagedFile,
     Status,
 )
-from processor.rejection.geometry import judge_blob
 from processor.rejection.open_set import judge_digit
 from processor.results.annotate import annotate
 from processor.results.publish import output_name
 from processor.results.tables import scan_csv
-from processor.segmentation.blobs import Blob, find_blobs
+from processor.segmentation.blobs import find_blobs
 from processor.segmentation.layout import group_lines, reading_order, split_numbers
 from processor.settings import LoadedSettings
 
@@ -69,7 +68,8 @@ def read_page(page: Page, reader: Reader) -> PageReading:
     """Everything that is read from one page, with every box on the page as it came."""
     paper = clean(page)
     blobs = find_blobs(paper.mask, least_side=max(3, round(GRAIN * paper.digit_height)))
-    lines = [_line([blobs[i] for i in group], paper) for group in group_lines([b.box for b in blobs])]
+    groups = group_lines([b.box for b in blobs])
+    lines = [make_line([blobs[i] for i in g], paper.mask.shape, paper.digit_height) for g in groups]
     marks = read_lines(lines, paper.ink, reader.classify)
     numbers: list[NumberReading] = []
     rejected: list[DigitReading] = []
@@ -77,8 +77,8 @@ def read_page(page: Page, reader: Reader) -> PageReading:
         readings = [_reading(mark, paper, page, reader.threshold) for mark in found]
         digits = [r for r in readings if r.status is not Status.REJECTED]
         rejected += [r for r in readings if r.status is Status.REJECTED]
-        groups = split_numbers([d.box for d in digits], line.height / paper.scale)
-        numbers += [_number([digits[i] for i in group]) for group in groups]
+        cells = split_numbers([d.box for d in digits], line.height / paper.scale)
+        numbers += [_number([digits[i] for i in cell]) for cell in cells]
     return PageReading(
         page=page.number,
         width=page.width,
@@ -134,15 +134,13 @@ def _content(source: Path, sha256: str) -> bytes:
     return data
 
 
-def _line(blobs: Sequence[Blob], paper: CleanPage) -> Line:
-    height, width = paper.mask.shape
-    judged = tuple(judge_blob(b.box, paper.digit_height, width, height) for b in blobs)
-    return Line(tuple(blobs), judged, line_height(blobs))
-
-
 def _reading(mark: Mark, paper: CleanPage, page: Page, threshold: float) -> DigitReading:
-    """A mark as it is reported: on the original page, with its best three classes."""
-    assert mark.seen is not None
+    """A mark as it is reported: on the original page, with the best three classes if the network saw it."""
+    box = paper.original_box(mark.blob.box, mark.blob.mask, page.width, page.height)
+    if mark.seen is None:
+        return DigitReading(
+            digit=None, confidence=0.0, status=Status.REJECTED, box=box, reason=str(mark.rejection)
+        )
     probabilities = mark.seen.probabilities
     best = np.argsort(-probabilities[:-1], kind="stable")[:3]
     confidence = float(probabilities[best[0]]) * mark.share
@@ -153,7 +151,7 @@ def _reading(mark: Mark, paper: CleanPage, page: Page, threshold: float) -> Digi
         digit=None if status is Status.REJECTED else str(best[0]),
         confidence=round(confidence, 4),
         status=status,
-        box=paper.original_box(mark.blob.box, mark.blob.mask, page.width, page.height),
+        box=box,
         reason=str(reason) if reason else None,
         top=tuple((str(c), round(float(probabilities[c]), 4)) for c in best),
         glyph=mark.seen.glyph,

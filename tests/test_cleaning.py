@@ -119,7 +119,7 @@ def test_turning_maps_back_to_where_it_came_from() -> None:
     contrast[100:104, 320:324] = 1
     turned, to_working = turn(contrast, 10.0)
     y, x = np.unravel_index(int(turned.argmax()), turned.shape)
-    assert to_working @ (x, y, 1) == pytest.approx((321.5, 101.5), abs=2)
+    assert to_working @ np.array([x, y, 1.0]) == pytest.approx((321.5, 101.5), abs=2)
 
 
 @settings(max_examples=20, deadline=None)

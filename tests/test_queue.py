@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -417,8 +418,6 @@ ACTIONS = st.lists(
 @hypothesis_settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_happens_the_counts_agree(actions: list[tuple[str, str, str]]) -> None:
     """Any order of events: a content has one row that is no duplicate, and duplicates point at it."""
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         engine = open_database(f"sqlite:///{folder}/results.db")
         held: list[Job] = []

@@ -105,15 +105,13 @@ def test_cuts_lie_between_parts_of_one_blob() -> None:
 
 def test_the_cheapest_path_wins() -> None:
     whole, left, right = Hypothesis(0, 2, 3.0), Hypothesis(0, 1, 0.5), Hypothesis(1, 2, 0.5)
-    path = best_path(2, [whole, left, right], [0.0, 0.7])
-    assert [c.hypothesis for c in path] == [left, right]
-    dear_cut = best_path(2, [whole, left, right], [0.0, 2.5])
-    assert [c.hypothesis for c in dear_cut] == [whole]
+    assert best_path(2, [whole, left, right], [0.0, 0.7]).best == [left, right]
+    assert best_path(2, [whole, left, right], [0.0, 2.5]).best == [whole]
 
 
 def test_the_posterior_is_the_share_of_all_paths() -> None:
     one, other = Hypothesis(0, 1, 0.0), Hypothesis(0, 1, float(np.log(3)), junk=True)
-    assert best_path(1, [one, other], [0.0])[0].posterior == pytest.approx(0.75)
+    assert best_path(1, [one, other], [0.0]).shares == pytest.approx([0.75, 0.25])
 
 
 @settings(max_examples=50, deadline=None)
@@ -122,14 +120,15 @@ def test_a_path_covers_every_part_once(costs: list[float], seed: int) -> None:
     rng = np.random.default_rng(seed)
     hypotheses = [Hypothesis(i, i + 1, c) for i, c in enumerate(costs)]
     hypotheses += [Hypothesis(i, i + 2, float(rng.random() * 5)) for i in range(len(costs) - 1)]
-    path = best_path(len(costs), hypotheses, [0.0] * len(costs))
-    covered = [i for c in path for i in range(c.hypothesis.start, c.hypothesis.stop)]
-    assert covered == list(range(len(costs)))
-    assert all(0 <= c.posterior <= 1 for c in path)
+    paths = best_path(len(costs), hypotheses, [0.0] * len(costs))
+    assert [i for h in paths.best for i in range(h.start, h.stop)] == list(range(len(costs)))
+    for part in range(len(costs)):
+        shares = [s for h, s in zip(hypotheses, paths.shares, strict=True) if h.start <= part < h.stop]
+        assert sum(shares) == pytest.approx(1)
 
 
 def test_an_empty_line_has_an_empty_path() -> None:
-    assert best_path(0, [], []) == []
+    assert best_path(0, [], []).best == []
 
 
 def row(y: int, xs: list[int], width: int = 20, height: int = 40) -> list[Box]:

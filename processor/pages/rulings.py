@@ -18,7 +18,7 @@ SPAN = 0.95
 """... or runs across this share of a small cut-out (a cell, a strip), whose digits are nearly as high."""
 
 LEAST_REST = 0.03
-"""Where less than this share of the ink would be left beside one line, it is the writing (a lone 1, a dash)."""
+"""Where less of the ink would be left beside a single line, it is the writing (a lone 1, a dash)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def _lines(mask: Mask, digit_height: float, ends_on: Mask | None = None) -> tupl
     ink = np.bincount(labels[pieces > 0], minlength=count)
     keep = np.zeros(count, np.bool_)
     for i in range(1, count):
-        length = stats[i, 2] - 2 * gap
+        length = _undilated_width(stats[i], gap, mask.shape[1])
         if ink[i] / max(length, 1) > thickest:
             continue
         keep[i] = length >= shortest or (
@@ -94,6 +94,12 @@ def _lines(mask: Mask, digit_height: float, ends_on: Mask | None = None) -> tupl
     found = keep[labels] & (pieces > 0)
     found = cv2.dilate(found.view(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_) & mask
     return found, [Box(int(x), int(y), int(w), int(h)) for x, y, w, h, _ in stats[keep]]
+
+
+def _undilated_width(stat: NDArray[np.int32], gap: int, width: int) -> int:
+    """Width of a component before it was dilated by `gap` within a page of `width`."""
+    left, right = int(stat[0]), int(stat[0] + stat[2])
+    return (right - gap if right < width else width) - (left + gap if left > 0 else 0)
 
 
 def _meets(lines: Mask, stat: NDArray[np.int32], gap: int) -> bool:

@@ -3,7 +3,7 @@
 from processor.records import Box, Cause, Rejection
 
 SPECK_HEIGHTS = 0.3
-"""Lower than this share of the page's digit height (and of its own line's) is a speck or a point."""
+"""Shorter than this share of a digit's height is a speck or a point."""
 
 FLAT = 2.4
 LOW_DASH = 0.5
@@ -20,14 +20,18 @@ TEXT_SHARE = 0.5
 """Runs of at least so many characters, of which less than this share are digits, are text."""
 
 
-def judge_blob(box: Box, digit_height: float, page_width: int, page_height: int) -> Rejection | None:
-    """Why a blob with `box` on a page of digits `digit_height` px high is no digit; None where it may be."""
+def judge_blob(box: Box, digit_height: float, page_shape: tuple[int, int]) -> Rejection | None:
+    """Why a blob with `box` among digits `digit_height` px high is no digit; None where it may be one.
+
+    `page_shape` is (height, width) in pixels.
+    """
+    page_height, page_width = page_shape
     flatness = box.width / box.height
+    long_side = max(box.height, box.width) / digit_height
+    if long_side < SPECK_HEIGHTS:
+        return Rejection(Cause.SPECK, "digit heights", long_side, SPECK_HEIGHTS)
     if flatness >= LINE_LIKE:
         return Rejection(Cause.RULED_LINE, "width to height", flatness, LINE_LIKE)
-    high = max(box.height, 0.6 * box.width) / digit_height
-    if high < SPECK_HEIGHTS:
-        return Rejection(Cause.SPECK, "digit heights", high, SPECK_HEIGHTS)
     if flatness >= FLAT and box.height < LOW_DASH * digit_height:
         return Rejection(Cause.MARK, "width to height", flatness, FLAT)
     at_edge = box.y <= 0 or box.bottom >= page_height or box.x <= 0 or box.right >= page_width
@@ -37,7 +41,7 @@ def judge_blob(box: Box, digit_height: float, page_width: int, page_height: int)
 
 
 def judge_run(digits: int, characters: int) -> Rejection | None:
-    """Why a line of `characters`, of which so many look like digits, is text; None where it may be numbers."""
+    """Why a line of `characters` with so many `digits` is text; None where it may be numbers."""
     share = digits / max(characters, 1)
     if characters >= TEXT_RUN and share < TEXT_SHARE:
         return Rejection(Cause.TEXT, "share of digits", share, TEXT_SHARE)

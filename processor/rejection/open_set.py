@@ -29,7 +29,7 @@ def digit_cost(probabilities: NDArray[np.float32]) -> float:
 def junk_cost(probabilities: NDArray[np.float32] | None, size: float) -> float:
     """Nats for leaving out a mark of `size` line heights; None where it was rejected unseen."""
     none = 1.0 if probabilities is None else float(probabilities[-1])
-    share = min(1.0, size) ** 2
+    share = min(1.0, size) ** 1.5
     return -math.log(max(none, 1 - share, LEAST_PROBABILITY)) + JUNK_COST * share
 
 

@@ -162,8 +162,9 @@ def _counts(connection: Connection, what: ColumnElement[str]) -> dict[str, int]:
 
 def _matches(glob: str) -> ColumnElement[bool]:
     """Shell patterns are no SQL; both databases know regular expressions (SQLite through Python's)."""
-    whole_path, bare_name = fnmatch.translate(stored_name(glob)), fnmatch.translate("*/" + stored_name(glob))
-    return or_(scans.c.file.regexp_match(whole_path), scans.c.file.regexp_match(bare_name))
+    name = stored_name(glob)
+    # The match is a search: fnmatch gives an end to the pattern, but no start.
+    return or_(*(scans.c.file.regexp_match("^" + fnmatch.translate(p)) for p in (name, f"*/{name}")))
 
 
 def _refusal(error: DBAPIError) -> BadCommand:

@@ -17,18 +17,18 @@ class Hypothesis:
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """A hypothesis on the best path, and its share among all paths (0 to 1)."""
+class Paths:
+    """The `best` path from left to right, and the share (0 to 1) of all paths that each hypothesis is on."""
 
-    hypothesis: Hypothesis
-    posterior: float
+    best: list[Hypothesis]
+    shares: list[float]
 
 
-def best_path(count: int, hypotheses: Sequence[Hypothesis], cuts: Sequence[float]) -> list[Chosen]:
-    """The cheapest way to cover parts 0 … `count` - 1, from left to right.
+def best_path(count: int, hypotheses: Sequence[Hypothesis], cuts: Sequence[float]) -> Paths:
+    """The cheapest way to cover parts 0 … `count` - 1.
 
     `cuts[i]` is the cost of ending a hypothesis before part i where that cuts ink (0 where paper lies there).
-    The posterior is the forward-backward share (Rabiner, 1989) with weights exp(-cost). Every part needs at
+    The shares are forward-backward posteriors (Rabiner, 1989) with weights exp(-cost). Every part needs at
     least one hypothesis of its own.
     """
     ending: list[list[Hypothesis]] = [[] for _ in range(count + 1)]
@@ -49,12 +49,16 @@ def best_path(count: int, hypotheses: Sequence[Hypothesis], cuts: Sequence[float
     for start in range(count - 1, -1, -1):
         for h in starting[start]:
             backward[start] = np.logaddexp(backward[start], backward[h.stop] - h.cost - cuts[start])
-    path: list[Chosen] = []
-    stop = count
+    shares = [forward[h.start] - h.cost - cuts[h.start] + backward[h.stop] - forward[count] for h in hypotheses]
+    return Paths(_trace(last), [float(np.exp(min(0.0, share))) for share in shares])
+
+
+def _trace(last: Sequence[Hypothesis | None]) -> list[Hypothesis]:
+    path: list[Hypothesis] = []
+    stop = len(last) - 1
     while stop > 0:
         taken = last[stop]
         assert taken is not None, "every part has a hypothesis of its own"
-        share = forward[taken.start] - taken.cost - cuts[taken.start] + backward[taken.stop] - forward[count]
-        path.append(Chosen(taken, float(np.exp(min(0.0, share)))))
+        path.append(taken)
         stop = taken.start
     return path[::-1]

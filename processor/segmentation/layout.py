@@ -10,7 +10,7 @@ from processor.records import Box
 NEIGHBOUR_GAP = 1.4
 """Blobs of one line are at most this many of their heights apart."""
 
-LIKE_HEIGHTS = 2.2
+LIKE_HEIGHTS = 1.8
 """Blobs of one line differ in height by at most this factor."""
 
 NUMBER_GAP = 0.9
