@@ -252,6 +252,24 @@ def test_a_folder_that_was_replaced_is_watched_anew(
     assert "has ended" in caplog.text
 
 
+def system_threads() -> list[threading.Thread]:
+    """Those that read from inotify, as watchdog 7 and 6 call them."""
+    return [t for t in threading.enumerate() if type(t).__name__ in {"InotifyFD", "InotifyBuffer"}]
+
+
+def test_an_observer_whose_reading_thread_died_is_started_anew(inbox: Path) -> None:
+    with watching(inbox, mode="native") as watcher:
+        (reader,) = system_threads()
+        reader.stop()  # type: ignore[attr-defined]
+        reader.join()
+        assert watcher.check()
+        assert watcher.wait(0)
+        settle(watcher)
+        assert len(system_threads()) == 1
+        (inbox / "page.png").write_bytes(b"page")
+        assert watcher.wait(LONG)
+
+
 def test_threads_and_file_descriptors_are_given_back(inbox: Path) -> None:
     def held() -> tuple[int, int]:
         return threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))

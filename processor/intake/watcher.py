@@ -2,7 +2,9 @@
 
 import logging
 import queue
-from collections.abc import Sequence
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -79,8 +81,8 @@ class Watcher:
     def check(self) -> bool:
         """Whether all folders are watched; an observer that died is replaced, and that counts as a hint.
 
-        An observer whose watching threads have ended still calls itself alive, and one whose folder was
-        replaced by another of the same name, or has had a share mounted over it, watches the old one.
+        An observer still calls itself alive when the threads that watch for it have ended. One whose folder
+        was replaced by another of the same name, or has had a share mounted over it, watches the old one.
         """
         if self._is_whole():
             return True
@@ -96,9 +98,8 @@ class Watcher:
     def _is_whole(self) -> bool:
         return (
             self._observer is not None
-            and self._observer.is_alive()
             and len(self._observer.emitters) == self._watches
-            and all(emitter.is_alive() for emitter in self._observer.emitters)
+            and all(thread.is_alive() for thread in _threads(self._observer))
             and self._identities == tuple(map(_identity, self.folders))
         )
 
@@ -115,6 +116,8 @@ class Watcher:
         """A running observer, or `None` and a warning; no warning is given twice."""
         observer: BaseObserver | None = None
         hints = _Hints(self)
+        # Watchdog 7 warns so, to no purpose, of each folder that appears while it walks the one above.
+        warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
         try:
             observer = PollingObserver(timeout=self.polling_seconds) if way == "polling" else Observer()
             for folder in self.folders:
@@ -153,6 +156,13 @@ class _Hints(FileSystemEventHandler):
     def on_any_event(self, event: FileSystemEvent) -> None:
         if event.event_type in (FOLDER_HINTS if event.is_directory else FILE_HINTS):
             self._watcher.wake()
+
+
+def _threads(observer: BaseObserver) -> Iterator[threading.Thread]:
+    """The observer, its emitters, and the threads that these hold to read from the system."""
+    for holder in (observer, *observer.emitters):
+        yield holder
+        yield from (held for held in vars(holder).values() if isinstance(held, threading.Thread))
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:
