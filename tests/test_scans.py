@@ -342,9 +342,12 @@ def test_two_stated_resolutions_become_one_or_none(stated: object, expected: flo
 
 
 def test_every_page_of_a_tiff_has_its_own_resolution() -> None:
-    """The second page states none: it must not inherit that of the first."""
+    """The second page states none, the third one without a unit: they must not inherit that of the first."""
     first = saved(drawn(), "TIFF", dpi=(200, 200))
-    assert [page.dpi for page in pages(_chained(first, saved(drawn(), "TIFF")))] == [200.0, None]
+    third = saved(drawn(), "TIFF", tiffinfo={282: 300.0, 283: 300.0, 296: 1})
+    fourth = saved(drawn(), "TIFF", tiffinfo={282: 100.0, 283: 100.0, 296: 3})
+    read = pages(_chained(first, saved(drawn(), "TIFF"), first, third, fourth))
+    assert [page.dpi for page in read] == [200.0, None, 200.0, None, 254.0]
 
 
 # --- several pages --------------------------------------------------------------------------------

@@ -133,9 +133,8 @@ def _decoding(place: str, limits: Limits, *more: type[Exception]) -> Iterator[No
     try:
         with warnings.catch_warnings(), damage_refused(place, *more):
             warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
             yield
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except Image.DecompressionBombError as error:
         raise BadScan(
             f"{place} has more pixels than the limit of {limits.max_megapixels:g} megapixels.", SMALLER
         ) from error
