@@ -45,9 +45,23 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 
 def show(
-    engine: Engine, file: str, content: str = "a", *, source: Path = INBOX, at: datetime = NOW
+    engine: Engine,
+    file: str,
+    content: str = "a",
+    *,
+    source: Path = INBOX,
+    at: datetime = NOW,
+    failed_before: datetime | None = None,
 ) -> Enqueued:
-    return enqueue(engine, source=source, file=file, sha256=content * 64, bytes=9, now=at)
+    return enqueue(
+        engine,
+        source=source,
+        file=file,
+        sha256=content * 64,
+        bytes=9,
+        now=at,
+        failed_before=failed_before,
+    )
 
 
 def taken(engine: Engine, at: datetime = NOW, **options: Any) -> Job:
@@ -136,6 +150,27 @@ class TestEnqueue:
         assert (first.state, first.duplicate_of) == ("duplicate", second.id)
         assert (second.state, second.duplicate_of) == ("queued", None)
         assert show(engine, "a.png") is Enqueued.KNOWN
+
+    @pytest.mark.parametrize("shown_first", [True, False])
+    def test_of_two_bad_copies_in_one_run_one_fails_and_one_is_its_duplicate(
+        self, engine: Engine, shown_first: bool
+    ) -> None:
+        for run in (NOW, later(100)):
+            answers = []
+            for file in ("a.png", "b.png"):
+                if file == "b.png" and not shown_first:
+                    fail(engine, taken(engine), "BadScan", "empty", run + timedelta(seconds=1))
+                answers.append(show(engine, file, at=run + timedelta(seconds=2), failed_before=run))
+            if shown_first:
+                fail(engine, taken(engine), "BadScan", "empty", run + timedelta(seconds=3))
+            second = Enqueued.DUPLICATE if run == NOW else Enqueued.KNOWN
+            assert answers == [Enqueued.QUEUED, second]
+            assert states(engine) == {"a.png": "failed", "b.png": "duplicate"}
+
+    def test_a_copy_of_what_an_earlier_run_failed_on_is_tried(self, engine: Engine) -> None:
+        show(engine, "a.png")
+        fail(engine, taken(engine), "BadScan", "empty", NOW)
+        assert show(engine, "b.png", at=later(9), failed_before=later(8)) is Enqueued.QUEUED
 
     @pytest.mark.parametrize(
         "name", ["two\nlines.png", "a b.png", "größe-数.png", "it's; DROP TABLE scans.png", "50%.png"]

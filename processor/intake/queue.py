@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Update, insert, or_, select, update
+from sqlalchemy import Connection, Engine, Row, Update, insert, or_, select, update
 
 from processor.errors import Transient
 from processor.records import ScanResult, ScanState
@@ -59,11 +59,23 @@ class Enqueued(StrEnum):
     """It waits, or is being read."""
 
 
-def enqueue(engine: Engine, *, source: Path, file: str, sha256: str, bytes: int, now: datetime) -> Enqueued:
+def enqueue(
+    engine: Engine,
+    *,
+    source: Path,
+    file: str,
+    sha256: str,
+    bytes: int,
+    now: datetime,
+    failed_before: datetime | None = None,
+) -> Enqueued:
     """Shows the scan `file` below `source` to the queue; other content at a known place is a new scan.
 
     A copy of a scan that failed takes its part: the content was never read, and whoever puts a scan back
-    from the failed ones, under the name it has there, wants another try. Raises Transient, BadDatabase.
+    from the failed ones, under the name it has there, wants another try. With `failed_before`, the start of
+    a run, this holds for earlier failures only: of two bad copies one fails and one is its duplicate,
+    whichever is quicker, the reading of the first or the showing of the second.
+    Raises Transient, BadDatabase.
     """
     place = {"source": str(source), "file": file, "sha256": sha256, "bytes": bytes, "queued_at": now}
     with writing(engine) as connection:
@@ -71,7 +83,7 @@ def enqueue(engine: Engine, *, source: Path, file: str, sha256: str, bytes: int,
         first = next((row for row in same if row.state != ScanState.DUPLICATE), None)
         name = (stored_name(str(source)), stored_name(file))
         here = next((row for row in same if (row.source, row.file) == name), None)
-        if first is None or first.state == ScanState.FAILED:
+        if first is None or _tried_again(first, here, failed_before):
             _queue(connection, place, here=here.id if here else None, first=first.id if first else None)
             return Enqueued.QUEUED
         if here is None:
@@ -172,6 +184,13 @@ def recover(engine: Engine, now: datetime) -> int:
     with writing(engine) as connection:
         lost = update(scans).where(scans.c.state == ScanState.RUNNING, expired)
         return connection.execute(lost.values(state=ScanState.QUEUED.value, **_UNLEASED)).rowcount
+
+
+def _tried_again(first: Row[Any], here: Row[Any] | None, failed_before: datetime | None) -> bool:
+    if first.state != ScanState.FAILED:
+        return False
+    at_its_place = here is not None and here.id == first.id
+    return at_its_place or failed_before is None or first.finished_at < failed_before
 
 
 def _queue(connection: Connection, place: dict[str, Any], *, here: int | None, first: int | None) -> None:

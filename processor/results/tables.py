@@ -59,13 +59,14 @@ def write_all_numbers(engine: "Engine", target: Path) -> None:
 
 def rendered(frame: "pd.DataFrame", format: Format) -> bytes:
     """A table of readings as the bytes of a file. Raises BadCommand for an unknown format."""
+    names = [str(name) for name in frame.columns]
+    rows = frame.astype(object).where(frame.notna(), None).itertuples(index=False, name=None)
     if format == "csv":
-        rows = frame.astype(object).where(frame.notna(), None).itertuples(index=False, name=None)
-        return b"".join(_csv([tuple(map(str, frame.columns)), *rows]))
+        return b"".join(_csv([names, *rows]))
     if format == "json":
-        # pandas would write `\/` for every slash in a path.
-        rows = json.loads(frame.to_json(orient="records", double_precision=15))
-        return json.dumps(rows, ensure_ascii=False, indent=1).encode() + b"\n"
+        # pandas would write `\/` for every slash in a path, and fewer digits than a float has.
+        records = [dict(zip(names, row, strict=True)) for row in rows]
+        return json.dumps(records, ensure_ascii=False, indent=1, default=str).encode() + b"\n"
     if format == "parquet":
         buffer = io.BytesIO()
         frame.to_parquet(buffer, index=False)
