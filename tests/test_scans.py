@@ -120,9 +120,11 @@ def test_an_orientation_that_does_not_exist_turns_nothing() -> None:
     assert_drawn(only(saved(drawn(), "PNG", exif=exif(77))).pixels)
 
 
-def test_damaged_exif_costs_the_orientation_and_not_the_page() -> None:
-    data = saved(drawn(), "PNG", exif=b"Exif\0\0II*\0\xff\xff\xff\x7f")
-    assert_drawn(only(data).pixels)
+@pytest.mark.parametrize("form", ["PNG", "WEBP", "JPEG"])
+@pytest.mark.parametrize("block", [b"", b"I", b"II*\0\1", b"II*\0\xff\xff\xff\x7f", b"MM\0*\0\0\0\x08\0\5ab"])
+def test_damaged_exif_costs_the_orientation_and_not_the_page(form: str, block: bytes) -> None:
+    data = saved(drawn(), form, exif=b"Exif\0\0" + block, quality=100, lossless=True)
+    assert_drawn(only(data).pixels, tolerance=12)
 
 
 PICTURES = {
@@ -274,6 +276,7 @@ def test_gray_on_white_paper_is_mixed_in_proportion(alpha: int, level: int) -> N
         (np.array([[0, 65535]], np.uint16), [0, 255]),
         (np.array([[0, 32768]], np.uint16), [0, 128]),
         (np.array([[0, 4095]], np.uint16), [0, 255]),
+        (np.array([[0, 255]], np.uint16), [0, 16]),
         (np.array([[0, 128, 255]], np.int32), [0, 128, 255]),
         (np.array([[0, 1 << 30]], np.int32), [0, 255]),
         (np.array([[-32768, 0, 32767]], np.int32), [0, 128, 255]),
@@ -427,6 +430,34 @@ def test_the_broken_page_of_a_tiff_is_named(compression: str) -> None:
     assert "page 2" in refusal(bytes(data)).message
 
 
+@pytest.mark.parametrize(
+    ("tag", "entry"),
+    [
+        (259, struct.pack("<HHII", 259, 3, 1, 9999)),  # a compression that does not exist
+        (258, struct.pack("<HHII", 258, 3, 1, 24)),  # so many bits a sample
+        (256, struct.pack("<HHIf", 256, 11, 1, 96.5)),  # a width with a fraction
+        (256, struct.pack("<HHII", 65000, 4, 1, 0)),  # no width at all
+        (273, struct.pack("<HHII", 65000, 4, 1, 0)),  # no place where the samples are
+        (273, struct.pack("<HHII", 273, 4, 1, 2**31)),  # and one beyond the end of the file
+    ],
+)
+def test_a_tiff_page_with_a_senseless_tag_is_named(tag: int, entry: bytes) -> None:
+    data = bytearray(saved(drawn(), "TIFF", save_all=True, append_images=[drawn()] * 2))
+    at = _entry(data, tag, page=2)
+    data[at : at + 12] = entry
+    assert "page 2" in refusal(bytes(data)).message
+
+
+def test_a_gif_that_announces_more_and_ends_is_refused() -> None:
+    refusal(PICTURES["GIF"][:-1] + b"!")
+
+
+def test_a_png_with_a_wrong_checksum_is_refused() -> None:
+    data = bytearray(saved(drawn(), "PNG", dpi=(300, 300)))
+    data[data.index(b"pHYs") + 4] ^= 1
+    assert "damaged" in refusal(bytes(data)).message
+
+
 def test_a_group_4_page_with_a_wrong_bit_is_refused_and_not_read_as_rubbish(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
@@ -444,7 +475,7 @@ def test_a_fax_may_lose_a_row_and_not_the_page() -> None:
     noise = np.random.default_rng(4).random((300, 96)) < 0.2
     data = bytearray(saved(Image.fromarray(noise), "TIFF", compression="group3"))
     start, length = _strip(data, page=1)
-    data[start + 700] ^= 0x10
+    data[start + 820 : start + 823] = bytes(3)
     assert 1 <= np.any((only(bytes(data)).pixels > 0) != noise, axis=1).sum() <= 2
     for at in range(start, start + length, 16):
         data[at] ^= 0x10

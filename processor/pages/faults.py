@@ -8,7 +8,7 @@ from PIL import UnidentifiedImageError
 
 from processor.errors import BadScan, Transient
 
-# What the decoders raised on 100,000 mutated files, and on offsets that fit no integer or structure.
+# What the decoders raised on 100,000 mutated files, on cut EXIF blocks and on offsets of 64 bits.
 DAMAGE: tuple[type[Exception], ...] = (
     OSError,
     SyntaxError,

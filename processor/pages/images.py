@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext
 from PIL import Image, ImageOps
 
 from processor.errors import BadScan
-from processor.pages.faults import damage_refused, too_large, where
+from processor.pages.faults import DAMAGE, damage_refused, too_large, where
 from processor.pages.pixels import to_pixels
 from processor.pages.tiff import decoder_errors_refused, page_indices
 from processor.records import Page
@@ -83,7 +83,7 @@ def upright(image: Image.Image) -> Image.Image:
     """The picture turned as its EXIF orientation says; one whose EXIF is damaged stays as it is."""
     try:
         orientation = image.getexif().get(0x0112, 1)
-    except (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError):
+    except DAMAGE:
         return image
     return image if orientation == 1 else ImageOps.exif_transpose(image)
 
