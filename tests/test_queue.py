@@ -167,6 +167,12 @@ class TestEnqueue:
             assert answers == [Enqueued.QUEUED, second]
             assert states(engine) == {"a.png": "failed", "b.png": "duplicate"}
 
+    def test_one_run_tries_a_bad_scan_once(self, engine: Engine) -> None:
+        show(engine, "a.png", failed_before=NOW)
+        fail(engine, taken(engine), "BadScan", "empty", later(1))
+        assert show(engine, "a.png", failed_before=NOW) is Enqueued.KNOWN
+        assert states(engine) == {"a.png": "failed"}
+
     def test_a_copy_of_what_an_earlier_run_failed_on_is_tried(self, engine: Engine) -> None:
         show(engine, "a.png")
         fail(engine, taken(engine), "BadScan", "empty", NOW)

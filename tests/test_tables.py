@@ -153,6 +153,8 @@ class TestAllNumbers:
         tracemalloc.stop()
         written = (tmp_path / "numbers.csv").read_bytes()
         assert written.count(b"\n") == 1 + 2000 * 10
+        files = [row["file"] for row in parsed(written.decode())]
+        assert files == sorted(files)
         # Held all at once, the rows would take many times the bytes of the file.
         assert peak < len(written) / 2
 

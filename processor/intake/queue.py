@@ -71,10 +71,10 @@ def enqueue(
 ) -> Enqueued:
     """Shows the scan `file` below `source` to the queue; other content at a known place is a new scan.
 
-    A copy of a scan that failed takes its part: the content was never read, and whoever puts a scan back
-    from the failed ones, under the name it has there, wants another try. With `failed_before`, the start of
-    a run, this holds for earlier failures only: of two bad copies one fails and one is its duplicate,
-    whichever is quicker, the reading of the first or the showing of the second.
+    A scan that failed is tried again. A copy of it takes its part: whoever puts a scan back from the failed
+    ones, under the name it has there, wants another try. With `failed_before`, the start of a run, this
+    holds for earlier failures only: of two bad copies one fails and one is its duplicate, whichever is
+    quicker, the reading of the first or the showing of the second.
     Raises Transient, BadDatabase.
     """
     place = {"source": str(source), "file": file, "sha256": sha256, "bytes": bytes, "queued_at": now}
@@ -83,7 +83,7 @@ def enqueue(
         first = next((row for row in same if row.state != ScanState.DUPLICATE), None)
         name = (stored_name(str(source)), stored_name(file))
         here = next((row for row in same if (row.source, row.file) == name), None)
-        if first is None or _tried_again(first, here, failed_before):
+        if first is None or _tried_again(first, failed_before):
             _queue(connection, place, here=here.id if here else None, first=first.id if first else None)
             return Enqueued.QUEUED
         if here is None:
@@ -186,11 +186,9 @@ def recover(engine: Engine, now: datetime) -> int:
         return connection.execute(lost.values(state=ScanState.QUEUED.value, **_UNLEASED)).rowcount
 
 
-def _tried_again(first: Row[Any], here: Row[Any] | None, failed_before: datetime | None) -> bool:
-    if first.state != ScanState.FAILED:
-        return False
-    at_its_place = here is not None and here.id == first.id
-    return at_its_place or failed_before is None or first.finished_at < failed_before
+def _tried_again(first: Row[Any], failed_before: datetime | None) -> bool:
+    failed: bool = first.state == ScanState.FAILED
+    return failed and (failed_before is None or first.finished_at < failed_before)
 
 
 def _queue(connection: Connection, place: dict[str, Any], *, here: int | None, first: int | None) -> None:
