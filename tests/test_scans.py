@@ -440,6 +440,7 @@ def test_the_broken_page_of_a_tiff_is_named(compression: str) -> None:
         (273, struct.pack("<HHII", 65000, 4, 1, 0)),  # no place where the samples are
         (273, struct.pack("<HHII", 273, 4, 1, 2**31)),  # and one beyond the end of the file
     ],
+    ids=["compression", "bits", "fraction", "no width", "no strips", "strips outside"],
 )
 def test_a_tiff_page_with_a_senseless_tag_is_named(tag: int, entry: bytes) -> None:
     data = bytearray(saved(drawn(), "TIFF", save_all=True, append_images=[drawn()] * 2))

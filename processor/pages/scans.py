@@ -23,7 +23,8 @@ def decode(data: bytes, name: str, limits: Limits, pdf_dpi: float) -> Iterator[P
     """The pages of a scan, decoded one at a time: a long document never stands in memory as a whole.
 
     `name` is only for messages; PDF pages are drawn at `pdf_dpi`. Raises BadScan, when the page in question
-    is asked for, where the file is no scan, is damaged or exceeds `limits`; every page comes, or that.
+    is asked for, where the file is no scan, is damaged or exceeds `limits`: every page comes, or that. Raises
+    Transient where a page within the limits does not fit into the free memory.
     """
     if not data:
         raise BadScan(f"{name} is empty.", "Copy the file here once more.")
