@@ -297,11 +297,16 @@ class TestOpening:
             open_database("mysql+mysqldb://host/results")
 
     def test_names_that_mean_something_in_an_address(self, tmp_path: Path) -> None:
-        path = tmp_path / "50% #1 ü" / "results.db"
+        path = tmp_path / "50% #1 ü why?" / "results.db"
         path.parent.mkdir()
         open_database(url_of(path)).dispose()
         assert path.exists()
+        assert list(tmp_path.iterdir()) == [path.parent]
         open_read_only(url_of(path)).dispose()
+
+    def test_options_in_an_address_are_options(self, path: Path) -> None:
+        open_database(url_of(path) + "?check_same_thread=false").dispose()
+        assert path.exists()
 
 
 @contextmanager

@@ -5,7 +5,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, Table, TableClause, create_engine, event, inspect, make_url, text
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    Table,
+    TableClause,
+    create_engine,
+    event,
+    inspect,
+    make_url,
+    text,
+)
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from processor.errors import BadDatabase, Transient
@@ -74,7 +85,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 def _engine(url: str) -> Engine:
     try:
-        engine = create_engine(make_url(url))
+        engine = create_engine(_address(url))
     except ArgumentError:
         raise BadDatabase(
             f"database.url = {url!r} is no database address.",
@@ -85,6 +96,14 @@ def _engine(url: str) -> Engine:
             f"database.url = {url!r} needs the Python package {error.name}.", f"pip install {error.name}"
         ) from None
     return engine
+
+
+def _address(url: str) -> URL:
+    """SQLAlchemy takes every `?` for the start of options, and would open another file without a word."""
+    file = url.removeprefix("sqlite:///")
+    if file != url and "=" not in file.partition("?")[2]:
+        return URL.create("sqlite", database=file)
+    return make_url(url)
 
 
 def _sqlite_file(engine: Engine) -> Path | None:
