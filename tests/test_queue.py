@@ -445,6 +445,12 @@ def test_a_failure_says_what_and_why(engine: Engine) -> None:
     assert (row.leased_until, row.worker, row.attempts) == (None, None, 1)
 
 
+def test_a_failure_may_name_a_file_that_is_no_utf8(engine: Engine) -> None:
+    show(engine, "caf\udce9.png")
+    fail(engine, taken(engine), "BadScan", "caf\udce9.png is empty.", NOW)
+    assert rows(engine)[0].message == "caf\\udce9.png is empty."
+
+
 ACTIONS = st.lists(
     st.tuples(
         st.sampled_from(["show", "claim", "finish", "fail", "give back", "recover"]),

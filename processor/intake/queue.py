@@ -164,7 +164,9 @@ def fail(engine: Engine, job: Job, error: str, message: str, now: datetime) -> N
 
     Raises as `finish`.
     """
-    outcome = {"state": ScanState.FAILED.value, "error": error, "message": message, "finished_at": now}
+    # The message names the file, whose name may be no UTF-8.
+    said = {"error": error, "message": stored_name(message)}
+    outcome = {"state": ScanState.FAILED.value, "finished_at": now, **said}
     with writing(engine) as connection:
         _end(connection, job, {**outcome, **_UNLEASED})
 
