@@ -110,7 +110,7 @@ def run(
     context: typer.Context,
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[PATH]...", help="Scans, or folders of scans.", show_default="the inbox"),
+        typer.Argument(metavar="PATH", help="Scans, or folders of scans.", show_default="the inbox"),
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="Read what is there now, then stop.")] = False,
     workers: Annotated[
@@ -137,9 +137,7 @@ def run(
 @app.command()
 def read(
     context: typer.Context,
-    images: Annotated[
-        list[Path], typer.Argument(metavar="IMAGE...", help="Scans to read.", show_default=False)
-    ],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Scans to read.", show_default=False)],
     as_json: Json = False,
     save: Annotated[
         Path | None,

@@ -68,14 +68,23 @@ class Custody:
         """How many scans are claimed."""
         return len(self._under_way)
 
-    def take(self, found: Found) -> None:
-        """Shows a scan to the queue; one that is known already ends here. Raises Transient, BadDatabase."""
+    def take(self, found: Found, listed_at: datetime) -> None:
+        """Shows a scan to the queue; one that is known already ends here.
+
+        What failed before it was listed is tried again: somebody put it back. Raises Transient, BadDatabase.
+        """
         self.tally.see(found.path)
         sha256, fault = fingerprint(found)
         if fault is not None:
             self._faults[sha256] = fault
         state = queue.enqueue(
-            self._database, source=found.root, file=found.file, sha256=sha256, bytes=found.size, now=_now()
+            self._database,
+            source=found.root,
+            file=found.file,
+            sha256=sha256,
+            bytes=found.size,
+            now=_now(),
+            failed_before=listed_at,
         )
         if state is Enqueued.KNOWN:
             self._end(found.root, found.path, found.file, sha256, "ignored", "read before")
@@ -107,6 +116,10 @@ class Custody:
             self._try_again(job, fault)
         finally:
             shutil.rmtree(outcome.task.staging, ignore_errors=True)
+
+    def recover(self) -> None:
+        """Puts the scans of processes that died back in the queue."""
+        queue.recover(self._database, _now())
 
     def keep_alive(self) -> None:
         """Prolongs the leases of everything under way."""

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from processor.custody import LEASE_SECONDS, Custody, Listener
@@ -66,10 +67,11 @@ class Daemon:
         self._engine = engine
         self._listener = listener
         self._stop = stop
-        self._arrivals: deque[Found] = deque()
+        self._arrivals: deque[tuple[Found, datetime]] = deque()
         self._taken: dict[Path, tuple[int, int]] = {}
         self._next_heartbeat = 0.0
         self._short = False
+        self._warned: set[str] = set()
 
     def once(self) -> None:
         """Reads what lies there now.
@@ -108,7 +110,9 @@ class Daemon:
     def _sweep(self) -> Iterator[Found]:
         """What lies at the places now; the results are never scans, and the inbox is a place of its own."""
         intake = self._settings.values.intake
+        self._custody.recover()
         own = (self._settings.results.resolve(), self._settings.inbox.resolve())
+        warnings: set[str] = set()
         for place in self._places:
             if place.named is None:
                 yield from sweep(
@@ -117,20 +121,25 @@ class Daemon:
                     recursive=intake.recursive,
                     ignore=intake.ignore,
                     skip=own,
-                    warn=self._listener.warn,
+                    warn=warnings.add,
                 )
             else:
-                found = look(place.path, place.root, place.named, self._listener.warn)
+                found = look(place.path, place.root, place.named, warnings.add)
                 if found is not None:
                     yield found
 
+        # The same pipe lies there at every look; it is spoken of once.
+        for text in sorted(warnings - self._warned):
+            self._listener.warn(text)
+        self._warned = warnings
+
     def _arrive(self, listed: Iterable[Found]) -> None:
-        before = len(self._arrivals)
+        before, now = len(self._arrivals), datetime.now(UTC)
         for found in listed:
             if self._is_new(found):
                 self._taken[found.path] = (found.size, found.mtime_ns)
                 self._custody.tally.see(found.path)
-                self._arrivals.append(found)
+                self._arrivals.append((found, now))
         self._listener.listed(len(self._arrivals) - before)
 
     def _arrive_settled(self, stability: Stability, now: float) -> float:
@@ -172,8 +181,8 @@ class Daemon:
         until = time.monotonic() + WAIT_SECONDS
         while self._engine.free > 0 and not self._stop.asked and time.monotonic() < until:
             if self._arrivals:
-                found = self._arrivals.popleft()
-                self._custody.take(found)
+                found, listed_at = self._arrivals.popleft()
+                self._custody.take(found, listed_at)
                 self._release(found.path)
             task = self._custody.next_task(sources)
             if task is not None:
@@ -192,9 +201,11 @@ class Daemon:
             self._custody.keep_alive()
 
     def _has_room(self) -> bool:
-        short = (
-            shutil.disk_usage(self._settings.results).free < self._settings.values.limits.min_free_mb * 1e6
-        )
+        results = self._settings.results
+        try:
+            short = shutil.disk_usage(results).free < self._settings.values.limits.min_free_mb * 1e6
+        except OSError as error:
+            raise Transient(f"{results} is away: {error.strerror}.", "Bring the folder back.") from None
         if short and not self._short:
             self._listener.warn(" ".join(self._shortage()))
         self._short = short

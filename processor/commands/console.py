@@ -53,9 +53,9 @@ class Words:
         if error.remedy:
             self.console.print(visible(error.remedy))
 
-    def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         if not self.quiet:
-            self.console.print(_table(title, columns, rows, plain=not self.console.is_terminal))
+            self.console.print(_table(columns, rows, plain=not self.console.is_terminal))
 
 
 def print_json(document: Any) -> None:
@@ -73,13 +73,13 @@ def jsonable(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else value
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A table on stdout: as wide as the terminal, or as wide as its content where stdout is no terminal."""
     console = Console(markup=False, highlight=False, emoji=False)
     plain = not console.is_terminal
     if plain:
         console = Console(markup=False, highlight=False, emoji=False, width=_UNBOUNDED)
-    console.print(_table(title, columns, rows, plain=plain))
+    console.print(_table(columns, rows, plain=plain))
 
 
 def print_line(text: str = "") -> None:
@@ -93,13 +93,8 @@ def print_pairs(pairs: Mapping[str, object]) -> None:
         print_line(f"{name:<{width}}  {value}")
 
 
-def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, plain: bool) -> Table:
-    table = Table(
-        title=visible(title) or None,
-        title_justify="left",
-        box=None if plain else box.SIMPLE_HEAD,
-        pad_edge=False,
-    )
+def _table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, plain: bool) -> Table:
+    table = Table(box=None if plain else box.SIMPLE_HEAD, pad_edge=False)
     cells = [[_cell(value) for value in row] for row in rows]
     for index, column in enumerate(columns):
         numeric = bool(cells) and all(isinstance(row[index], _Figure) for row in cells)

@@ -42,7 +42,8 @@ def results(
         shown = [
             name for name in frame.columns if name not in ("x", "y", "width", "height", "model", "scan_id")
         ]
-        _write_table(shown, frame[shown].itertuples(index=False, name=None), output)
+        cells = frame[shown].astype(object).where(frame[shown].notna(), None)
+        _write_table(shown, cells.itertuples(index=False, name=None), output)
     else:
         _write(frame, form, output, words)
 

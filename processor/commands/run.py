@@ -140,9 +140,15 @@ def _signals(stop: Stop, words: Words) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def _side_by_side(counts: dict[str, Any]) -> list[tuple[object, ...]]:
+    """What became of the scans on the left, what was read on the right."""
+    scans = ("seen", "done", "failed", "duplicate", "ignored", "pending")
+    read = ("pages", "numbers", "digits", "review", "rejected", "seconds")
+    return [(left, counts[left], right, counts[right]) for left, right in zip(scans, read, strict=True)]
+
+
 def _say_summary(counts: dict[str, Any], settings: LoadedSettings, words: Words) -> None:
-    shown = [(name, value) for name, value in counts.items() if value not in (0, 0.0)]
-    words.table("", ("", ""), shown)
+    words.table(("scans", "", "read", ""), _side_by_side(counts))
     results = settings.results
     if counts["pages"]:
         annotated = (

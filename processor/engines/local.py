@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import queue
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -21,12 +21,20 @@ TASKS_PER_WORKER = 2
 """One is read while the next one waits, so that no worker idles while the parent commits."""
 
 
-class LocalEngine:
-    """A pool of `workers` processes, started with the first task; this process never imports torch."""
+Read = Callable[[ScanTask], ScanResult]
+Load = Callable[[LoadedSettings], Read]
 
-    def __init__(self, settings: LoadedSettings, workers: int) -> None:
+
+class LocalEngine:
+    """A pool of `workers` processes, started with the first task; this process never imports torch.
+
+    `load` runs once in each worker and gives what reads a scan there; like a task, it must pickle.
+    """
+
+    def __init__(self, settings: LoadedSettings, workers: int, load: Load | None = None) -> None:
         self._settings = settings
         self._workers = workers
+        self._load = load or load_pipeline
         self._pool: ProcessPool | None = None
         self._under_way: dict[Future[ScanResult | DigitInboxError], ScanTask] = {}
         self._ended: queue.SimpleQueue[Future[ScanResult | DigitInboxError]] = queue.SimpleQueue()
@@ -64,6 +72,9 @@ class LocalEngine:
 
     def close(self) -> None:
         """Ends the workers, in the middle of their scans where there are any under way."""
+        if self._pool is not None:
+            # First, or it would start others in the place of those that are killed.
+            self._pool.stop()
         if self._under_way:
             for worker in multiprocessing.active_children():
                 worker.kill()
@@ -97,7 +108,7 @@ class LocalEngine:
             self._pool = ProcessPool(
                 max_workers=self._workers,
                 initializer=_start_worker,
-                initargs=(self._settings,),
+                initargs=(self._load, self._settings),
                 context=multiprocessing.get_context("spawn"),
             )
             with _signals_held():
@@ -132,47 +143,46 @@ def _signals_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 
-# What follows runs in the workers; a worker has one reader for its whole life.
-
-_loaded: "list[_Worker | DigitInboxError]" = []
+# What follows runs in the workers; a worker loads once and reads for its whole life.
 
 
-class _Worker:
-    """The settings and the model of one worker process."""
+def load_pipeline(settings: LoadedSettings) -> Read:
+    """Loads the model, and gives the function that reads one scan with it. Raises BadModel."""
+    # Before torch and OpenCV are imported: each worker has one core, and more threads only get in its way.
+    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+    import cv2
+    import torch
 
-    def __init__(self, settings: LoadedSettings) -> None:
-        # Before torch and OpenCV are imported: each worker has one core, more threads only get in its way.
-        os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
-        import cv2
-        import torch
+    from processor import pipeline
 
-        from processor import pipeline
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    reader = pipeline.load_reader(settings)
 
-        cv2.setNumThreads(1)
-        torch.set_num_threads(1)
-        self._settings = settings
-        self._process = pipeline.process
-        self._reader = pipeline.load_reader(settings)
-
-    def read(self, task: ScanTask) -> ScanResult:
-        return self._process(
+    def read(task: ScanTask) -> ScanResult:
+        return pipeline.process(
             task.source,
             file=task.file,
             sha256=task.sha256,
-            reader=self._reader,
-            settings=self._settings,
+            reader=reader,
+            settings=settings,
             staging=task.staging,
         )
 
+    return read
 
-def _start_worker(settings: LoadedSettings) -> None:
+
+_loaded: list[Read | DigitInboxError] = []
+
+
+def _start_worker(load: Load, settings: LoadedSettings) -> None:
     try:
-        _loaded.append(_Worker(settings))
+        _loaded.append(load(settings))
     except DigitInboxError as error:
-        # A worker that ends here is started again by the pool, for ever: the tasks carry the reason instead.
+        # A worker that ends here would be started again, for ever: its tasks carry the reason instead.
         _loaded.append(error)
 
 
 def _read(task: ScanTask) -> ScanResult | DigitInboxError:
-    worker = _loaded[0]
-    return worker if isinstance(worker, DigitInboxError) else attempt(task, worker.read)
+    read = _loaded[0]
+    return read if isinstance(read, DigitInboxError) else attempt(task, read)
