@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,9 @@ WIDE = 1.25
 
 CUT_COST = 1.5
 """Nats for every cut through ink: of two equal readings, the one with fewer cuts is right."""
+
+TORN = 0.6
+"""Leaving out a part torn from a blob costs as much as leaving out a mark of so many line heights."""
 
 JOIN_COST = 0.1
 """Nats for every stroke joined to a digit."""
@@ -100,7 +104,7 @@ def read_lines(lines: Sequence[Line], ink: Gray, classify: Classify) -> list[lis
     """
     alone = _look([b for line in lines for b in line.blobs], ink, classify)
     parts = [_parts(line, alone) for line in lines]
-    candidates = [propose(p, line.height) for p, line in zip(parts, lines, strict=True)]
+    candidates = [_candidates(line, p) for line, p in zip(lines, parts, strict=True)]
     new = [c.blob for line in candidates for c in line if c.blob not in alone]
     seen = alone | _look(new, ink, classify)
     return [
@@ -127,6 +131,17 @@ def _parts(line: Line, alone: dict[Blob, Seen]) -> list[Part]:
     return parts
 
 
+def _candidates(line: Line, parts: Sequence[Part]) -> list[Candidate]:
+    """The runs of parts that may be a digit, and every blob whole, as it came."""
+    whole: dict[tuple[int, int], Candidate] = {}
+    for parent, run in groupby(range(len(parts)), key=lambda i: parts[i].parent):
+        indices = list(run)
+        span = indices[0], indices[-1] + 1
+        whole[span] = Candidate(*span, line.blobs[parent])
+    runs = propose(parts, line.height)
+    return [c for c in runs if (c.start, c.stop) not in whole] + list(whole.values())
+
+
 def _best(
     line: Line, parts: Sequence[Part], candidates: Sequence[Candidate], seen: dict[Blob, Seen]
 ) -> list[Mark]:
@@ -135,7 +150,13 @@ def _best(
     sources = {
         hypothesis: candidate.blob
         for candidate in candidates
-        for hypothesis in _weigh(candidate, judged.get(candidate.blob), seen[candidate.blob], line.height)
+        for hypothesis in _weigh(
+            candidate,
+            judged.get(candidate.blob),
+            seen[candidate.blob],
+            line.height,
+            candidate.blob in judged,
+        )
     }
     hypotheses = list(sources)
     paths = best_path(len(parts), hypotheses, [CUT_COST if cut else 0.0 for cut in cuts(parts)])
@@ -159,16 +180,18 @@ def _label(hypothesis: Hypothesis, seen: Seen) -> int:
     return -1 if hypothesis.junk else int(seen.probabilities[:-1].argmax())
 
 
-def _weigh(candidate: Candidate, judged: Rejection | None, seen: Seen, height: float) -> list[Hypothesis]:
-    """A candidate as a digit and, where it is a single part, as something to leave out."""
+def _weigh(
+    candidate: Candidate, judged: Rejection | None, seen: Seen, height: float, whole: bool
+) -> list[Hypothesis]:
+    """A candidate as a digit and, where it is a whole blob or a single part, as something to leave out."""
     start, stop, box = candidate.start, candidate.stop, candidate.blob.box
     weighed = []
     if judged is None:
-        cost = open_set.digit_cost(seen.probabilities) + JOIN_COST * (stop - start - 1)
+        cost = open_set.digit_cost(seen.probabilities) + JOIN_COST * candidate.joins
         weighed.append(Hypothesis(start, stop, cost + _low_cost(box.height / height)))
-    if stop - start == 1:
+    if whole or stop - start == 1:
         size = max(box.height, 0.6 * box.width) / height
-        cost = open_set.junk_cost(None if judged else seen.probabilities, size)
+        cost = open_set.junk_cost(None if judged else seen.probabilities, size if whole else max(size, TORN))
         weighed.append(Hypothesis(start, stop, cost, junk=True))
     return weighed
 

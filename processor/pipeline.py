@@ -70,15 +70,16 @@ def read_page(page: Page, reader: Reader) -> PageReading:
     blobs = find_blobs(paper.mask, least_side=max(3, round(GRAIN * paper.digit_height)))
     groups = group_lines([b.box for b in blobs])
     lines = [make_line([blobs[i] for i in g], paper.mask.shape, paper.digit_height) for g in groups]
-    marks = read_lines(lines, paper.ink, reader.classify)
     numbers: list[NumberReading] = []
     rejected: list[DigitReading] = []
-    for line, found in zip(lines, marks, strict=True):
-        readings = [_reading(mark, paper, page, reader.threshold) for mark in found]
-        digits = [r for r in readings if r.status is not Status.REJECTED]
-        rejected += [r for r in readings if r.status is Status.REJECTED]
-        cells = split_numbers([d.box for d in digits], line.height / paper.scale)
-        numbers += [_number([digits[i] for i in cell]) for cell in cells]
+    for marks in read_lines(lines, paper.ink, reader.classify):
+        readings = [_reading(mark, paper, page, reader.threshold) for mark in marks]
+        digits = [i for i, r in enumerate(readings) if r.status is not Status.REJECTED]
+        left_out = [i for i, r in enumerate(readings) if r.status is Status.REJECTED]
+        boxes = [m.blob.box for m in marks]
+        cells = split_numbers([boxes[i] for i in digits], [boxes[i] for i in left_out], paper.dividers)
+        numbers += [_number([readings[digits[i]] for i in cell]) for cell in cells]
+        rejected += [readings[i] for i in left_out]
     return PageReading(
         page=page.number,
         width=page.width,

@@ -166,7 +166,14 @@ class LoadedSettings:
 
     @property
     def database_url(self) -> str:
-        return self.values.database.url or f"sqlite:///{self.results / 'results.db'}"
+        """The SQLAlchemy URL; an SQLite file is relative to the settings' folder, as every path is."""
+        url = self.values.database.url
+        if not url:
+            return f"sqlite:///{self.results / 'results.db'}"
+        scheme, separator, file = url.partition(":///")
+        if scheme.startswith("sqlite") and separator and file and not file.startswith((":", "file:")):
+            return f"{scheme}:///{self.base / file}"
+        return url
 
 
 def shipped_archive() -> Path | None:

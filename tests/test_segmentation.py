@@ -159,9 +159,46 @@ def test_every_box_is_in_one_line_and_read_once(values: list[tuple[int, int, int
     assert sorted(reading_order(boxes)) == list(range(len(boxes)))
 
 
+OPEN = np.zeros((200, 400), np.bool_)
+
+
 def test_numbers_are_split_at_wide_gaps() -> None:
-    assert split_numbers(row(0, [0, 30, 60, 140, 170]), height=40) == [[0, 1, 2], [3, 4]]
-    assert split_numbers([], height=40) == []
+    assert split_numbers(row(0, [0, 30, 60, 140, 170]), [], OPEN) == [[0, 1, 2], [3, 4]]
+    assert split_numbers([], [], OPEN) == []
+
+
+def ruled(*columns: int) -> NDArray[np.bool_]:
+    mask = OPEN.copy()
+    mask[:, list(columns)] = True
+    return mask
+
+
+def test_a_column_line_separates_numbers() -> None:
+    boxes = row(0, [0, 30, 70, 100])
+    assert split_numbers(boxes, [], OPEN) == [[0, 1, 2, 3]]
+    assert split_numbers(boxes, [], ruled(60)) == [[0, 1], [2, 3]]
+
+
+def test_boxes_of_one_digit_each_hold_one_number() -> None:
+    boxes = row(0, [0, 60, 120, 180])
+    assert split_numbers(boxes, [], OPEN) == [[0], [1], [2], [3]]
+    assert split_numbers(boxes, [], ruled(40, 100, 160)) == [[0, 1, 2, 3]]
+
+
+def test_wide_cells_of_one_digit_are_a_table_row() -> None:
+    assert split_numbers(row(0, [0, 150, 300]), [], ruled(80, 230)) == [[0], [1], [2]]
+
+
+def test_a_point_keeps_a_number_together() -> None:
+    boxes = row(0, [0, 60])
+    assert split_numbers(boxes, [], OPEN) == [[0], [1]]
+    assert split_numbers(boxes, [Box(36, 34, 6, 6)], OPEN) == [[0, 1]]
+    assert split_numbers(boxes, [Box(36, 2, 6, 6)], OPEN) == [[0], [1]]
+
+
+def test_digits_of_other_sizes_and_levels_are_other_numbers() -> None:
+    assert split_numbers([Box(0, 0, 20, 40), Box(30, 0, 40, 90)], [], OPEN) == [[0], [1]]
+    assert split_numbers([Box(0, 0, 20, 40), Box(30, 30, 20, 40)], [], OPEN) == [[0], [1]]
 
 
 def test_reading_order_is_by_rows_then_columns() -> None:

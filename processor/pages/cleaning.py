@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from processor.pages.rulings import Ruling, remove_rulings, typical_height
+from processor.pages.rulings import remove_rulings, typical_height
 from processor.pages.skew import estimate_skew
 from processor.records import Box, Gray, Mask, Page
 
@@ -40,14 +40,15 @@ LOWEST_CONTRAST = 0.06
 class CleanPage:
     """Ink on white, upright, without ruled lines, on the working grid.
 
-    `ink` is (H, W) uint8, 255 = full ink; `mask` is (H, W) bool, the pixels that are writing; `rulings` are
-    the lines that were taken out. `to_original` is the (2, 3) affine map from the working grid to the
-    original page; `skew_degrees` is what was turned back; `scale` is working pixels per original pixel.
+    `ink` is (H, W) uint8, 255 = full ink; `mask` is (H, W) bool, the pixels that are writing; `dividers` are
+    those of the upright lines that were taken out. `digit_height` is the typical height of a mark in pixels.
+    `to_original` is the (2, 3) affine map from the working grid to the original page; `skew_degrees` is what
+    was turned back; `scale` is working pixels per original pixel.
     """
 
     ink: Gray
     mask: Mask
-    rulings: tuple[Ruling, ...]
+    dividers: Mask
     digit_height: float
     to_original: NDArray[np.float64]
     skew_degrees: float
@@ -79,12 +80,12 @@ def clean(page: Page) -> CleanPage:
         to_original = to_working / scale
         mask = binarise(contrast)
     height = typical_height(mask)
-    writing, rulings = remove_rulings(mask, height)
+    ruled = remove_rulings(mask, height)
     return CleanPage(
-        ink=soft_ink(contrast, writing),
-        mask=writing,
-        rulings=rulings,
-        digit_height=typical_height(writing),
+        ink=soft_ink(contrast, ruled.writing),
+        mask=ruled.writing,
+        dividers=ruled.upright,
+        digit_height=typical_height(ruled.writing),
         to_original=to_original,
         skew_degrees=skew,
         scale=scale,

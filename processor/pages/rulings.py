@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from processor.records import Box, Mask
+from processor.records import Mask
 
 LENGTH_IN_HEIGHTS = 2.5
 """A ruled line is longer than this many digit heights; no stroke of a digit is."""
@@ -21,34 +21,31 @@ LEAST_REST = 0.03
 """Where less of the ink would be left beside a single line, it is the writing (a lone 1, a dash)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ruling:
-    """One line that was taken out: its box on the working grid."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Ruled:
+    """A page's `writing` without its lines, and the lines: (H, W) masks that share no pixel but crossings."""
 
-    box: Box
-    horizontal: bool
+    writing: Mask
+    horizontal: Mask
+    upright: Mask
 
 
-def remove_rulings(mask: Mask, digit_height: float) -> tuple[Mask, tuple[Ruling, ...]]:
-    """`mask` (H, W) without its ruled lines, and the lines; `digit_height` in pixels.
+def remove_rulings(mask: Mask, digit_height: float) -> Ruled:
+    """Tells writing from ruled lines in `mask` (H, W); `digit_height` in pixels.
 
     A line is a thin run of straight pieces; where strokes touch it on both sides the pixels between them are
     kept, so a digit that crosses a line stays whole. A stroke that lies in the line's direction within the
     line is lost with it.
     """
     horizontal, rows = _lines(mask, digit_height)
-    upright, columns = _lines(np.ascontiguousarray(mask.T), digit_height, ends_on=horizontal.T)
-    upright = np.ascontiguousarray(upright.T)
-    removed = horizontal | upright
-    rest = mask & ~removed
-    alone = len(rows) + len(columns) == 1 and rest.sum() < LEAST_REST * mask.sum()
-    if not removed.any() or alone:
-        return mask, ()
-    rest |= (
-        _bridges(rest, horizontal & mask, digit_height) | _bridges(rest.T, upright.T & mask.T, digit_height).T
-    )
-    turned = [Ruling(Box(b.y, b.x, b.height, b.width), horizontal=False) for b in columns]
-    return rest, (*(Ruling(b, horizontal=True) for b in rows), *turned)
+    turned, columns = _lines(np.ascontiguousarray(mask.T), digit_height, ends_on=horizontal.T)
+    upright = np.ascontiguousarray(turned.T)
+    rest = mask & ~(horizontal | upright)
+    if rows + columns == 1 and rest.sum() < LEAST_REST * mask.sum():
+        nothing = np.zeros_like(mask)
+        return Ruled(mask, nothing, nothing)
+    rest |= _bridges(rest, horizontal, digit_height) | _bridges(rest.T, turned, digit_height).T
+    return Ruled(rest, horizontal, upright)
 
 
 def typical_height(mask: Mask) -> float:
@@ -66,8 +63,8 @@ def typical_height(mask: Mask) -> float:
     return float(heights[order][min(middle, len(order) - 1)])
 
 
-def _lines(mask: Mask, digit_height: float, ends_on: Mask | None = None) -> tuple[Mask, list[Box]]:
-    """Horizontal lines of `mask` as pixels and boxes; see `remove_rulings` for the upright ones.
+def _lines(mask: Mask, digit_height: float, ends_on: Mask | None = None) -> tuple[Mask, int]:
+    """Horizontal lines of `mask`, as pixels, and how many; see `remove_rulings` for the upright ones.
 
     With `ends_on`, shorter lines count too where both their ends meet those lines: the sides of boxes.
     """
@@ -93,7 +90,7 @@ def _lines(mask: Mask, digit_height: float, ends_on: Mask | None = None) -> tupl
         )
     found = keep[labels] & (pieces > 0)
     found = cv2.dilate(found.view(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_) & mask
-    return found, [Box(int(x), int(y), int(w), int(h)) for x, y, w, h, _ in stats[keep]]
+    return found, int(keep.sum())
 
 
 def _undilated_width(stat: NDArray[np.int32], gap: int, width: int) -> int:

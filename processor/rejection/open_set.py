@@ -14,6 +14,9 @@ from processor.records import Cause, Rejection, Status
 JUNK_COST = 3.0
 """Nats for leaving out a mark as high as its line, beside what the network says of it."""
 
+MOST_DIGITS = 4.0
+"""Wide marks cost as much to leave out as so many digits, at most."""
+
 LEAST_PROBABILITY = 1e-4
 """Probabilities are not believed below this: one wrong glyph must not decide a whole line."""
 
@@ -29,8 +32,8 @@ def digit_cost(probabilities: NDArray[np.float32]) -> float:
 def junk_cost(probabilities: NDArray[np.float32] | None, size: float) -> float:
     """Nats for leaving out a mark of `size` line heights; None where it was rejected unseen."""
     none = 1.0 if probabilities is None else float(probabilities[-1])
-    share = min(1.0, size) ** 1.5
-    return -math.log(max(none, 1 - share, LEAST_PROBABILITY)) + JUNK_COST * share
+    weight = size**1.5 if size < 1 else min(size, MOST_DIGITS)
+    return -math.log(max(none, 1 - weight, LEAST_PROBABILITY)) + JUNK_COST * weight
 
 
 def judge_digit(confidence: float, threshold: float) -> tuple[Status, Rejection | None]:

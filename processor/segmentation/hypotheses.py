@@ -26,11 +26,12 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Parts `start` to `stop` (exclusive) of a line, taken together as `blob`."""
+    """Parts `start` to `stop` (exclusive) of a line, taken together as `blob` across `joins` gaps."""
 
     start: int
     stop: int
     blob: Blob
+    joins: int = 0
 
 
 def propose(parts: Sequence[Part], height: float) -> list[Candidate]:
@@ -45,7 +46,8 @@ def propose(parts: Sequence[Part], height: float) -> list[Candidate]:
             box = Box.around(p.blob.box for p in run)
             if box.width > WIDEST * height or box.height > 1.8 * height:
                 break
-            candidates.append(Candidate(start, stop, union([p.blob for p in run])))
+            joins = len({p.parent for p in run}) - 1
+            candidates.append(Candidate(start, stop, union([p.blob for p in run]), joins))
     return candidates
 
 

@@ -49,7 +49,9 @@ def best_path(count: int, hypotheses: Sequence[Hypothesis], cuts: Sequence[float
     for start in range(count - 1, -1, -1):
         for h in starting[start]:
             backward[start] = np.logaddexp(backward[start], backward[h.stop] - h.cost - cuts[start])
-    shares = [forward[h.start] - h.cost - cuts[h.start] + backward[h.stop] - forward[count] for h in hypotheses]
+    shares = [
+        forward[h.start] - h.cost - cuts[h.start] + backward[h.stop] - forward[count] for h in hypotheses
+    ]
     return Paths(_trace(last), [float(np.exp(min(0.0, share))) for share in shares])
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from processor.records import Box
+from processor.records import Box, Mask
 
 NEIGHBOUR_GAP = 1.4
 """Blobs of one line are at most this many of their heights apart."""
@@ -13,8 +13,20 @@ NEIGHBOUR_GAP = 1.4
 LIKE_HEIGHTS = 1.8
 """Blobs of one line differ in height by at most this factor."""
 
-NUMBER_GAP = 0.9
-"""Digits of one number are at most this many digit heights apart, measured between their boxes."""
+NUMBER_GAP = 0.75
+"""Digits of one number are at most this many of their heights apart, measured between their boxes."""
+
+SEPARATED_GAP = 1.3
+"""... or this many, where a point or a comma stands between them."""
+
+DIGITS_ALIKE = 2.0
+"""Digits of one number differ in height by at most this factor: zeros are written small, but not smaller."""
+
+COMB_PITCH = 2.2
+"""The cells of a comb are at most this many digit heights wide."""
+
+DIVIDED = 0.6
+"""A divider between two digits runs beside this share of their common height."""
 
 LOW = 0.45
 """A blob lower than this share of its line's height is an attachment: a point, a dash, a broken stroke."""
@@ -86,15 +98,58 @@ def _attach_low(table: NDArray[np.float64], groups: list[list[int]]) -> list[lis
     return [g for g in joined if g]
 
 
-def split_numbers(boxes: Sequence[Box], height: float) -> list[list[int]]:
-    """Indices of `boxes` (one line's digits, left to right) cut into numbers at gaps wider than allowed."""
+def split_numbers(boxes: Sequence[Box], others: Sequence[Box], dividers: Mask) -> list[list[int]]:
+    """Indices of `boxes` (one line's digits, left to right) as numbers.
+
+    Digits go together where they are near, alike in height and level. `others` are the line's points and
+    commas, which may stand in a gap; `dividers` is the page's (H, W) mask of upright ruled lines, which
+    separate numbers, unless every digit has a cell of its own: a comb holds one number.
+    """
+    cells = _cells(boxes, dividers)
+    comb = _is_comb(boxes, cells)
     numbers: list[list[int]] = []
     for i, box in enumerate(boxes):
-        if numbers and box.x - boxes[numbers[-1][-1]].right <= NUMBER_GAP * height:
+        before = i - 1
+        same_cell = i > 0 and cells[before] == cells[i]
+        if i > 0 and (comb or (same_cell and _continues(boxes[before], box, others))):
             numbers[-1].append(i)
         else:
             numbers.append([i])
     return numbers
+
+
+def _cells(boxes: Sequence[Box], dividers: Mask) -> list[int]:
+    """The number of dividers that stand to the left of each of `boxes`, within the line."""
+    cells = [0] * len(boxes)
+    for i in range(1, len(boxes)):
+        left, right = boxes[i - 1], boxes[i]
+        top, bottom = max(left.y, right.y), min(left.bottom, right.bottom)
+        between = dividers[top:bottom, int(left.centre[0]) : int(right.centre[0])]
+        divided = between.size > 0 and between.any(axis=1).mean() > DIVIDED
+        cells[i] = cells[i - 1] + int(divided)
+    return cells
+
+
+def _is_comb(boxes: Sequence[Box], cells: Sequence[int]) -> bool:
+    """Whether the boxes stand one to a cell, in neighbouring narrow cells."""
+    if len(boxes) < 2 or len(set(cells)) < len(cells):
+        return False
+    steps = np.diff([b.centre[0] for b in boxes])
+    height = float(np.median([b.height for b in boxes]))
+    return bool(steps.max() <= COMB_PITCH * height and steps.max() <= 2 * steps.min())
+
+
+def _continues(left: Box, right: Box, others: Sequence[Box]) -> bool:
+    taller, lower = max(left.height, right.height), min(left.height, right.height)
+    level = min(left.bottom, right.bottom) - max(left.y, right.y) >= 0.4 * lower
+    separated = any(
+        left.centre[0] < o.centre[0] < right.centre[0]
+        and o.bottom > left.centre[1]
+        and o.height <= LOW * taller
+        for o in others
+    )
+    gap = (SEPARATED_GAP if separated else NUMBER_GAP) * taller
+    return level and taller <= DIGITS_ALIKE * lower and right.x - left.right <= gap
 
 
 def reading_order(boxes: Sequence[Box]) -> list[int]:

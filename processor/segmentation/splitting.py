@@ -40,7 +40,7 @@ def split(blob: Blob, digit_height: float) -> list[Blob]:
     width = stroke_width(blob.mask)
     if width > THICKEST * blob.box.height:
         return [blob]
-    seams = _seams(blob.mask, MOST_STROKES * width, spacing=max(3, round(0.16 * digit_height)))
+    seams = _seams(blob.mask, MOST_STROKES * width, spacing=max(3, round(0.2 * digit_height)))
     if not seams:
         return [blob]
     columns = np.arange(blob.mask.shape[1])

@@ -1,0 +1,118 @@
+"""Lines of drawn strokes, read by a three-line network that knows zeros and ones."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from processor.lines import make_line, read_lines
+from processor.records import Cause, Gray
+from processor.segmentation.blobs import find_blobs
+from processor.segmentation.layout import group_lines
+
+HEIGHT = 40.0
+
+
+def holes(ink: Gray) -> int:
+    framed = cv2.copyMakeBorder((ink > 0).astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    return cv2.connectedComponents(1 - framed, connectivity=4)[0] - 2
+
+
+def classify(inks: Sequence[Gray]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """One hole without a tail is a zero, a narrow upright stroke a one, everything else no digit."""
+    rows = np.full((len(inks), 11), 0.002, np.float32)
+    for row, ink in zip(rows, inks, strict=True):
+        narrow = ink.shape[1] < 0.2 * ink.shape[0]
+        round_one = holes(ink) == 1 and ink.shape[1] < 0.8 * ink.shape[0]
+        row[0 if round_one else 1 if narrow and not holes(ink) else 10] = 0.98
+    return np.zeros((len(inks), 28, 28), np.float32), rows
+
+
+def zero(image: NDArray[np.uint8], x: int, y: int = 60) -> None:
+    cv2.ellipse(image, (x, y), (13, 20), 0, 0, 360, 255, 4)
+
+
+def one(image: NDArray[np.uint8], x: int, y: int = 60) -> None:
+    cv2.line(image, (x, y - 20), (x, y + 20), 255, 4)
+
+
+def cross(image: NDArray[np.uint8], x: int, y: int = 60) -> None:
+    cv2.line(image, (x - 14, y - 18), (x + 14, y + 18), 255, 4)
+    cv2.line(image, (x + 14, y - 18), (x - 14, y + 18), 255, 4)
+
+
+def read(image: NDArray[np.uint8]) -> tuple[str, list[Cause]]:
+    """The digits from left to right, and the causes of what was left out."""
+    blobs = find_blobs(image > 0, least_side=3)
+    groups = group_lines([b.box for b in blobs])
+    lines = [make_line([blobs[i] for i in g], image.shape, HEIGHT) for g in groups]
+    marks = [m for line in read_lines(lines, image, classify) for m in line]
+    digits = [str(m.seen.probabilities[:-1].argmax()) for m in marks if m.rejection is None and m.seen]
+    return "".join(digits), sorted(m.rejection.cause for m in marks if m.rejection)
+
+
+def canvas() -> NDArray[np.uint8]:
+    return np.zeros((120, 600), np.uint8)
+
+
+def test_separate_digits_are_read_from_left_to_right() -> None:
+    image = canvas()
+    zero(image, 60)
+    one(image, 100)
+    zero(image, 140)
+    assert read(image) == ("010", [])
+
+
+def test_touching_digits_are_cut() -> None:
+    image = canvas()
+    zero(image, 60)
+    cv2.line(image, (72, 60), (80, 60), 255, 4)
+    zero(image, 92)
+    one(image, 140)
+    assert read(image) == ("001", [])
+
+
+def test_three_touching_digits_are_cut() -> None:
+    image = canvas()
+    for x in (60, 92, 124):
+        zero(image, x)
+    for x in (76, 108):
+        cv2.line(image, (x - 4, 60), (x + 4, 60), 255, 3)
+    assert read(image) == ("000", [])
+
+
+def test_a_letter_among_digits_is_left_out_with_its_reason() -> None:
+    image = canvas()
+    zero(image, 60)
+    one(image, 100)
+    cross(image, 145)
+    assert read(image) == ("01", [Cause.UNLIKE_DIGIT])
+
+
+def test_a_run_of_letters_is_text() -> None:
+    image = canvas()
+    for x in (60, 100, 140, 180):
+        cross(image, x)
+    one(image, 215)
+    assert read(image) == ("", [Cause.TEXT] + [Cause.UNLIKE_DIGIT] * 4)
+
+
+def test_points_and_specks_are_left_out() -> None:
+    image = canvas()
+    zero(image, 60)
+    cv2.circle(image, (88, 78), 3, 255, -1)
+    zero(image, 120)
+    assert read(image) == ("00", [Cause.SPECK])
+
+
+def test_a_dash_is_a_mark() -> None:
+    image = canvas()
+    zero(image, 60)
+    one(image, 100)
+    cv2.line(image, (125, 60), (155, 60), 255, 4)
+    assert read(image) == ("01", [Cause.MARK])
+
+
+def test_an_empty_page_has_no_lines() -> None:
+    assert read_lines([], canvas(), classify) == []
