@@ -1,0 +1,5 @@
+"""`python -m processor` is the command `processor`."""
+
+from processor.cli import main
+
+main()
