@@ -1,7 +1,7 @@
 """Lines: blobs of one line of writing, cut and joined in every plausible way; the best reading wins."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
@@ -37,6 +37,9 @@ CHARACTERS = 3
 
 SMALL_PRINT = 0.35
 """... unless they are lower than this share of the page's digits: rows of grain look alike, too."""
+
+WORD_GAP = 0.5
+"""Characters of one word are at most this share of their height apart."""
 
 PROSE = 6
 PROSE_SHARE = 0.4
@@ -173,7 +176,7 @@ def _best(
             if h.start <= core < h.stop and label == _label(taken, seen[blob])
         )
         marks.append(Mark(blob, seen[blob], min(1.0, sum(agreeing)), rejection))
-    return _rejoin_text(marks)
+    return _without_words(marks, line.height)
 
 
 def _label(hypothesis: Hypothesis, seen: Seen) -> int:
@@ -201,9 +204,25 @@ def _low_cost(share: float) -> float:
     return 96.0 * max(0.0, 0.5 - share) ** 2
 
 
-def _rejoin_text(marks: list[Mark]) -> list[Mark]:
-    """`marks`, all of them left out as text where hardly any of the line's characters is a digit."""
-    digits = sum(m.rejection is None for m in marks)
-    high = [m for m in marks if m.rejection is None or m.rejection.cause == Cause.UNLIKE_DIGIT]
-    text = geometry.judge_run(digits, len(high))
-    return [Mark(m.blob, m.seen, m.share, m.rejection or text) for m in marks] if text else marks
+def _without_words(marks: list[Mark], height: float) -> list[Mark]:
+    """`marks` (left to right), those of words left out as text with the likes of digits in them."""
+    judged: list[Mark] = []
+    for word in _words(marks, height):
+        digits = [float(m.seen.probabilities[:-1].max()) for m in word if m.seen and not m.rejection]
+        letters = sum(m.rejection is not None and m.rejection.cause is Cause.UNLIKE_DIGIT for m in word)
+        text = open_set.judge_word(digits, letters)
+        judged += [replace(m, rejection=m.rejection or text) for m in word] if text else word
+    return judged
+
+
+def _words(marks: Sequence[Mark], height: float) -> list[list[Mark]]:
+    """`marks` cut where the gap is wider than between letters."""
+    words: list[list[Mark]] = []
+    right = -np.inf
+    for mark in marks:
+        box = mark.blob.box
+        if box.x - right > WORD_GAP * height:
+            words.append([])
+        words[-1].append(mark)
+        right = max(right, box.right)
+    return words

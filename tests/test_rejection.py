@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from processor.records import Box, Cause, Status
-from processor.rejection.geometry import judge_blob, judge_run
-from processor.rejection.open_set import digit_cost, judge_digit, junk_cost, unlike_any_digit
+from processor.rejection.geometry import judge_blob
+from processor.rejection.open_set import digit_cost, judge_digit, judge_word, junk_cost, unlike_any_digit
 
 PAGE = (1000, 800)
 
@@ -40,10 +40,18 @@ def test_a_reason_names_measure_and_limit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("digits", "characters", "text"), [(0, 5, True), (1, 2, False), (3, 5, False), (2, 5, True)]
+    ("digits", "letters", "text"),
+    [
+        ([], 1, True),
+        ([0.95], 3, True),
+        ([0.9, 0.9, 0.9], 2, True),
+        ([0.99, 0.99], 1, False),
+        ([0.99] * 5, 1, False),
+        ([0.3] * 6, 0, False),
+    ],
 )
-def test_runs_of_letters_are_text(digits: int, characters: int, text: bool) -> None:
-    rejection = judge_run(digits, characters)
+def test_words_are_told_from_numbers(digits: list[float], letters: int, text: bool) -> None:
+    rejection = judge_word(digits, letters)
     assert (rejection is not None and rejection.cause is Cause.TEXT) == text
 
 

@@ -2,12 +2,13 @@
 
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
+from sqlalchemy import Engine, select
 
 from processor.commands.console import Words, jsonable, print_json, print_line, print_pairs, print_table
 from processor.errors import BadCommand
@@ -37,7 +38,8 @@ def results(
     """Prints the numbers that match, a row each. Raises BadDatabase, BadCommand."""
     moment = None if since is None else parse_since(since, datetime.now(UTC))
     form = _format(form, output, "table")
-    frame = readings(open_database(settings.database_url, create=False), file, status, moment)
+    with _closing(open_database(settings.database_url, create=False)) as database:
+        frame = readings(database, file, status, moment)
     if form == "table":
         shown = [
             name for name in frame.columns if name not in ("x", "y", "width", "height", "model", "scan_id")
@@ -51,7 +53,8 @@ def results(
 def query(settings: LoadedSettings, sql: str, *, form: str | None, output: Path | None, words: Words) -> None:
     """Prints the rows of one SELECT. Raises BadDatabase, BadCommand."""
     form = _format(form, output, "table")
-    columns, rows = run_select(open_read_only(settings.database_url), sql)
+    with _closing(open_read_only(settings.database_url)) as database:
+        columns, rows = run_select(database, sql)
     if form == "table":
         _write_table(columns, rows, output)
     else:
@@ -67,7 +70,7 @@ def export(
     if name not in known:
         raise BadCommand(f"There is no table {name!r}.", f"Export one of {', '.join(known)}.")
     columns = list(known[name].columns.keys())
-    with reading(open_database(settings.database_url, create=False)) as connection:
+    with _closing(open_read_only(settings.database_url)) as database, reading(database) as connection:
         rows = [tuple(row) for row in connection.execute(select(known[name]).order_by(*_order(columns)))]
     # Parquet has a type for moments; the others write them as everybody reads them.
     if form != "parquet":
@@ -77,7 +80,8 @@ def export(
 
 def show(settings: LoadedSettings, file: str, *, as_json: bool) -> None:
     """Prints all that is known of one scan. Raises BadDatabase, BadCommand."""
-    found = scan_report(open_database(settings.database_url, create=False), file)
+    with _closing(open_database(settings.database_url, create=False)) as database:
+        found = scan_report(database, file)
     if as_json:
         print_json({**found.scan, "pages": [_page_document(page) for page in found.pages]})
         return
@@ -101,6 +105,14 @@ def parse_since(text: str, now: datetime) -> datetime:
             f"--since {text!r} is no time.", "Write 2026-11-22, 2026-11-22T08:30 (UTC), 90m, 12h, 7d or 2w."
         ) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+@contextmanager
+def _closing(database: Engine) -> Iterator[Engine]:
+    try:
+        yield database
+    finally:
+        database.dispose()
 
 
 def _format(form: str | None, output: Path | None, otherwise: str) -> str:

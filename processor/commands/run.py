@@ -62,6 +62,7 @@ def run(settings: LoadedSettings, paths: Sequence[Path], *, once: bool, as_json:
         finally:
             engine.close()
             custody.give_back()
+            database.dispose()
     counts = report(custody.tally, time.monotonic() - started, model.name)
     if as_json:
         print_json(counts)

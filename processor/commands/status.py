@@ -23,9 +23,12 @@ def status(settings: LoadedSettings, *, as_json: bool) -> None:
 def counted(settings: LoadedSettings) -> dict[str, Any]:
     """The counts of all scans; `seconds` is the reading time of those that are done. Raises BadDatabase."""
     database = open_database(settings.database_url, create=False)
-    counts = asdict(summary(database))
-    with reading(database) as connection:
-        seconds = connection.execute(select(func.coalesce(func.sum(scans.c.seconds), 0.0))).scalar_one()
+    try:
+        counts = asdict(summary(database))
+        with reading(database) as connection:
+            seconds = connection.execute(select(func.coalesce(func.sum(scans.c.seconds), 0.0))).scalar_one()
+    finally:
+        database.dispose()
     return {
         **counts,
         "seconds": round(seconds, 3),

@@ -15,10 +15,6 @@ LINE_LIKE = 9.0
 LOW_AT_EDGE = 0.75
 """A blob at the page's edge and lower than this share of its digits belongs to something cut off."""
 
-TEXT_RUN = 3
-TEXT_SHARE = 0.5
-"""Runs of at least so many characters, of which less than this share are digits, are text."""
-
 
 def judge_blob(box: Box, digit_height: float, page_shape: tuple[int, int]) -> Rejection | None:
     """Why a blob with `box` among digits `digit_height` px high is no digit; None where it may be one.
@@ -37,12 +33,4 @@ def judge_blob(box: Box, digit_height: float, page_shape: tuple[int, int]) -> Re
     at_edge = box.y <= 0 or box.bottom >= page_height or box.x <= 0 or box.right >= page_width
     if at_edge and box.height < LOW_AT_EDGE * digit_height:
         return Rejection(Cause.EDGE, "digit heights", box.height / digit_height, LOW_AT_EDGE)
-    return None
-
-
-def judge_run(digits: int, characters: int) -> Rejection | None:
-    """Why a line of `characters` with so many `digits` is text; None where it may be numbers."""
-    share = digits / max(characters, 1)
-    if characters >= TEXT_RUN and share < TEXT_SHARE:
-        return Rejection(Cause.TEXT, "share of digits", share, TEXT_SHARE)
     return None

@@ -5,6 +5,7 @@ the softmax takes its share from the digits', so that an unlikely shape can neve
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,15 @@ MOST_DIGITS = 4.0
 
 LEAST_PROBABILITY = 1e-4
 """Probabilities are not believed below this: one wrong glyph must not decide a whole line."""
+
+LETTER_IN_NUMBER = 4.0
+"""Nats for a mark like no digit in the middle of a number: digits break, but seldom."""
+
+DIGIT_IN_WORD = 1.4
+"""Nats for a letter that passes for a digit: l, o, s, z and their like are a quarter of a text."""
+
+WORD = 2.0
+"""Nats for a run being a word at all, on a page that is said to hold numbers."""
 
 LEAST_CONFIDENCE = 0.2
 """A digit below this confidence is not even worth a question: it is rejected."""
@@ -48,3 +58,16 @@ def judge_digit(confidence: float, threshold: float) -> tuple[Status, Rejection 
 def unlike_any_digit(probabilities: NDArray[np.float32]) -> Rejection:
     """The reason for leaving out a mark that the network saw."""
     return Rejection(Cause.UNLIKE_DIGIT, "likeness to a digit", 1 - float(probabilities[-1]), 0.5)
+
+
+def judge_word(digits: Sequence[float], letters: int) -> Rejection | None:
+    """Why a run of neighbouring characters is text; None where it is a number.
+
+    `digits` are the probabilities of those read as digits, `letters` counts those like no digit. The two
+    readings are weighed against each other in nats.
+    """
+    if not letters:
+        return None
+    number = LETTER_IN_NUMBER * letters - sum(math.log(max(p, LEAST_PROBABILITY)) for p in digits)
+    word = WORD + DIGIT_IN_WORD * len(digits)
+    return Rejection(Cause.TEXT, "nats for a number", number, word) if number > word else None

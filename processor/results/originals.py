@@ -45,7 +45,7 @@ def report_failure(
         "remedy": stored_name(error.remedy),
         "when": when.isoformat(timespec="seconds"),
     }
-    text = json.dumps(report, indent=2, ensure_ascii=False) + "\\n"
+    text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
     write_whole(_report(file, sha256, results), text.encode())
 
 
