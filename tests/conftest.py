@@ -1,0 +1,40 @@
+"""A product folder of its own for each test, and the real command to run in it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from processor.commands.config import default_file
+from processor.settings import ENV_PREFIX
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+PROCESSOR = Path(sys.executable).with_name("processor")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory: a fresh settings file, an empty inbox, no setting from the environment."""
+    for variable in [name for name in os.environ if name.startswith(ENV_PREFIX)]:
+        monkeypatch.delenv(variable)
+    folder = tmp_path / "home"
+    (folder / "inbox").mkdir(parents=True)
+    (folder / "settings.toml").write_text(default_file())
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def processor(home: Path) -> Command:
+    """Runs the console command in the product folder, as a person would."""
+
+    def run(*arguments: str | Path, **options: object) -> "subprocess.CompletedProcess[str]":
+        command = [str(PROCESSOR), *map(str, arguments)]
+        settings = {"cwd": home, "capture_output": True, "text": True, "timeout": 120, "check": False}
+        return subprocess.run(command, **{**settings, **options})  # type: ignore[call-overload, no-any-return]
+
+    return run

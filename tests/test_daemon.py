@@ -1,0 +1,531 @@
+"""The loop and the custody of scans, with the real database and files; only the reading is a stand-in."""
+
+import csv
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Engine as Database
+
+from processor.commands.start import places, staging
+from processor.custody import ATTEMPTS, Custody
+from processor.daemon import Daemon, Stop
+from processor.engines.tasks import ScanTask
+from processor.errors import BadCommand, BadDatabase, BadModel, BadSettings, Transient
+from processor.records import ScanResult
+from processor.results.database import open_database, reading
+from processor.results.queries import Summary
+from processor.results.tally import Tally
+from processor.settings import LoadedSettings, load
+from tests.sample_readings import a_blob, a_number, a_page, a_result
+from tests.stand_ins import Memory, SerialEngine, drop, text_reader
+
+Read = Callable[[ScanTask], ScanResult]
+
+
+class House:
+    """A product folder whose scans are text files; each call of `once` is one run."""
+
+    def __init__(self, home: Path) -> None:
+        self.inbox = home / "inbox"
+        self.results = home / "results"
+        self.results.mkdir()
+        self.flags: dict[str, Any] = {"intake.settle_seconds": 0, "intake.rescan_seconds": 0.05}
+        self.database: Database = open_database(f"sqlite:///{self.results / 'results.db'}")
+        self.stop = Stop()
+        self.heard = Memory()
+        self.read: Read = text_reader(self.settings)
+        self.slots = 2
+
+    @property
+    def settings(self) -> LoadedSettings:
+        return load(None, self.flags)
+
+    def once(self, *paths: Path) -> Summary:
+        return self._run(paths, Daemon.once)
+
+    def watch(self, *paths: Path) -> Summary:
+        return self._run(paths, Daemon.watch)
+
+    def _run(self, paths: tuple[Path, ...], how: Callable[[Daemon], None]) -> Summary:
+        self.heard = Memory()
+        self.stop.asked = self.stop.asked and how is Daemon.once
+        with staging(self.results) as folder:
+            custody = Custody(
+                self.database, inbox=self.inbox, results=self.results, staging=folder, listener=self.heard
+            )
+            daemon = Daemon(
+                self.settings,
+                places(self.settings, paths),
+                custody=custody,
+                engine=SerialEngine(self.read, self.slots),
+                listener=self.heard,
+                stop=self.stop,
+            )
+            self.tally = custody.tally
+            try:
+                how(daemon)
+            finally:
+                custody.give_back()
+            assert list(folder.iterdir()) == []
+        return custody.tally.summary()
+
+    def states(self) -> dict[str, str]:
+        with reading(self.database) as connection:
+            rows = connection.exec_driver_sql("SELECT file, state FROM scans ORDER BY id")
+            return {row.file: row.state for row in rows}
+
+    def numbers(self) -> list[tuple[str, str]]:
+        with (self.results / "numbers.csv").open(newline="") as stream:
+            return [(row["file"], row["digits"]) for row in csv.DictReader(stream)]
+
+    def files(self, folder: str) -> list[str]:
+        return sorted(path.name for path in (self.results / folder).glob("*"))
+
+
+@pytest.fixture
+def house(home: Path) -> Iterator[House]:
+    house = House(home)
+    yield house
+    house.database.dispose()
+
+
+def outcome(counts: Summary) -> dict[str, int]:
+    """What became of the scans, without the zeros."""
+    names = ("seen", "done", "failed", "duplicate", "ignored", "pending")
+    return {name: getattr(counts, name) for name in names if getattr(counts, name)}
+
+
+def test_an_inbox_is_read_and_emptied(house: House) -> None:
+    drop(house.inbox, "a.png", "12 34")
+    drop(house.inbox, "sub/b.png", "007")
+    drop(house.inbox, "sub/notes.txt", "not a scan")
+    counts = house.once()
+    assert outcome(counts) == {"seen": 2, "done": 2}
+    assert (counts.pages, counts.numbers, counts.digits, counts.rejected) == (2, 3, 7, 2)
+    assert house.states() == {"a.png": "done", "sub/b.png": "done"}
+    assert house.numbers() == [("a.png", "12"), ("a.png", "34"), ("sub/b.png", "007")]
+    assert [name[:2] for name in house.files("processed")] == ["a-", "b-"]
+    assert [name[:2] for name in house.files("csv")] == ["a-", "b-"]
+    assert [p.name for p in house.inbox.rglob("*") if p.is_file()] == ["notes.txt"]
+    assert house.heard.total == 2
+
+
+def test_an_empty_inbox_is_a_run_like_any_other(house: House) -> None:
+    assert outcome(house.once()) == {}
+    assert house.numbers() == []
+
+
+def test_originals_elsewhere_stay_and_are_ignored_the_next_time(house: House, tmp_path: Path) -> None:
+    folder = tmp_path / "scans"
+    path = drop(folder, "deep/a.png", "12")
+    assert outcome(house.once(folder)) == {"seen": 1, "done": 1}
+    assert outcome(house.once(folder)) == {"seen": 1, "ignored": 1}
+    assert path.exists()
+    assert house.files("processed") == []
+    assert house.states() == {"deep/a.png": "done"}
+
+
+def test_a_named_file_keeps_the_name_it_was_given(house: House, tmp_path: Path) -> None:
+    drop(tmp_path, "home/here/a.dat", "1")
+    other = drop(tmp_path, "elsewhere/b.png", "2")
+    assert outcome(house.once(Path("here/a.dat"), other)) == {"seen": 2, "done": 2}
+    assert house.states() == {"here/a.dat": "done", str(other): "done"}
+
+
+def test_what_lies_in_the_inbox_belongs_to_it_however_it_was_named(house: House) -> None:
+    drop(house.inbox, "sub/a.png", "1")
+    drop(house.inbox, "b.png", "2")
+    drop(house.inbox, "c.png", "3")
+    assert outcome(house.once(Path("inbox/sub"), Path("inbox/b.png"))) == {"seen": 2, "done": 2}
+    assert house.states() == {"sub/a.png": "done", "b.png": "done"}
+    assert sorted(p.name for p in house.inbox.rglob("*.png")) == ["c.png"]
+
+
+def test_a_folder_around_the_inbox_and_the_results(house: House) -> None:
+    drop(house.inbox, "a.png", "1")
+    drop(house.inbox.parent, "own/b.png", "2")
+    drop(house.results, "annotated/page.png", "3")
+    assert outcome(house.once(house.inbox.parent)) == {"seen": 2, "done": 2}
+    assert house.states() == {"own/b.png": "done", "a.png": "done"}
+    assert not (house.inbox / "a.png").exists()
+    assert (house.inbox.parent / "own/b.png").exists()
+
+
+def test_a_path_named_twice_is_seen_once(house: House, tmp_path: Path) -> None:
+    drop(tmp_path, "scans/a.png", "1")
+    assert outcome(house.once(tmp_path / "scans", tmp_path / "scans")) == {"seen": 1, "done": 1}
+
+
+def test_a_path_that_does_not_exist_is_a_wrong_command(house: House) -> None:
+    with pytest.raises(BadCommand, match="nowhere"):
+        house.once(Path("nowhere"))
+
+
+def test_one_name_in_two_folders_gives_two_scans(house: House) -> None:
+    drop(house.inbox, "x/form.png", "1")
+    drop(house.inbox, "y/form.png", "2")
+    assert outcome(house.once()) == {"seen": 2, "done": 2}
+    assert len(house.files("csv")) == 2
+    assert len(house.files("processed")) == 2
+
+
+def test_the_same_content_elsewhere_is_a_duplicate_and_leaves_the_inbox(house: House) -> None:
+    drop(house.inbox, "a.png", "1")
+    drop(house.inbox, "b.png", "1")
+    assert outcome(house.once()) == {"seen": 2, "done": 1, "duplicate": 1}
+    assert house.states() == {"a.png": "done", "b.png": "duplicate"}
+    assert house.numbers() == [("a.png", "1")]
+    assert not list(house.inbox.iterdir())
+
+
+def test_a_scan_put_back_is_ignored_and_leaves_the_inbox(house: House) -> None:
+    drop(house.inbox, "a.png", "1")
+    house.once()
+    drop(house.inbox, "a.png", "1")
+    assert outcome(house.once()) == {"seen": 1, "ignored": 1}
+    assert not list(house.inbox.iterdir())
+
+
+def test_a_bad_scan_is_put_aside_with_its_report(house: House) -> None:
+    drop(house.inbox, "a.png", "bad")
+    drop(house.inbox, "b.png", "2")
+    assert outcome(house.once()) == {"seen": 2, "done": 1, "failed": 1}
+    image, report = house.files("failed")
+    assert report == f"{image}.json"
+    said = json.loads((house.results / "failed" / report).read_text())
+    assert said["message"] == "a.png is bad."
+    assert said["remedy"] == "Scan it again."
+    assert said["error"] == "BadScan"
+    assert house.numbers() == [("b.png", "2")]
+
+
+def test_a_bad_scan_elsewhere_stays_where_it_is(house: House, tmp_path: Path) -> None:
+    path = drop(tmp_path, "scans/a.png", "bad")
+    house.once(tmp_path / "scans")
+    assert path.exists()
+    (report,) = house.files("failed")
+    assert json.loads((house.results / "failed" / report).read_text())["original"] == str(path)
+
+
+def test_what_failed_is_tried_again_by_the_next_run(house: House, tmp_path: Path) -> None:
+    drop(tmp_path, "scans/a.png", "bad luck")
+    assert outcome(house.once(tmp_path / "scans")) == {"seen": 1, "failed": 1}
+    house.read = lambda task: a_result(a_page())
+    assert outcome(house.once(tmp_path / "scans")) == {"seen": 1, "done": 1}
+    assert house.files("failed") == []
+
+
+def test_a_scan_that_cannot_be_opened_fails_and_the_others_are_read(house: House) -> None:
+    (house.inbox / "gone.png").symlink_to("nowhere")
+    drop(house.inbox, "a.png", "1")
+    assert outcome(house.once()) == {"seen": 2, "done": 1, "failed": 1}
+    assert house.states() == {"a.png": "done", "gone.png": "failed"}
+    (report,) = house.files("failed")
+    assert "link to nowhere" in (house.results / "failed" / report).read_text()
+    assert not list(house.inbox.iterdir())
+
+
+def flaky(house: House, times: int) -> Read:
+    """A reader whose worker dies the first `times` times."""
+    left = [times]
+
+    def read(task: ScanTask) -> ScanResult:
+        if left[0] > 0:
+            left[0] -= 1
+            raise Transient("The worker was killed.", "Use fewer workers.")
+        return text_reader(house.settings)(task)
+
+    return read
+
+
+def test_a_fault_that_passes_is_got_over(house: House) -> None:
+    drop(house.inbox, "a.png", "1")
+    house.read = flaky(house, ATTEMPTS - 1)
+    assert outcome(house.once()) == {"seen": 1, "done": 1}
+    assert len(house.heard.warnings) == ATTEMPTS - 1
+    assert "tried again" in house.heard.warnings[0]
+
+
+def test_a_fault_that_stays_fails_the_scan(house: House) -> None:
+    drop(house.inbox, "a.png", "1")
+    house.read = flaky(house, ATTEMPTS)
+    assert outcome(house.once()) == {"seen": 1, "failed": 1}
+    report = json.loads((house.results / "failed" / house.files("failed")[1]).read_text())
+    assert report["error"] == "Transient"
+    assert f"tried {ATTEMPTS} times" in report["remedy"]
+
+
+def test_outputs_that_cannot_be_published_are_no_result(house: House) -> None:
+    drop(house.inbox, "a.png", "1")
+    drop(house.results, "csv", "a file where the folder should be")
+    assert outcome(house.once()) == {"seen": 1, "failed": 1}
+    assert house.states() == {"a.png": "failed"}
+    assert house.numbers() == []
+
+
+def test_without_a_model_nothing_is_lost(house: House) -> None:
+    def read(task: ScanTask) -> ScanResult:
+        raise BadModel(f"No model reads {task.file}.", "Publish one.")
+
+    drop(house.inbox, "a.png", "1")
+    drop(house.inbox, "b.png", "2")
+    house.read = read
+    with pytest.raises(BadModel, match=r"a\.png"):
+        house.once()
+    assert set(house.states().values()) == {"queued"}
+    assert len(list(house.inbox.iterdir())) == 2
+    house.read = text_reader(house.settings)
+    assert outcome(house.once()) == {"seen": 2, "done": 2}
+
+
+def test_a_stop_finishes_what_is_under_way_and_takes_nothing_new(house: House) -> None:
+    for number in range(6):
+        drop(house.inbox, f"{number}.png", str(number))
+
+    def read(task: ScanTask) -> ScanResult:
+        house.stop.ask()
+        return text_reader(house.settings)(task)
+
+    house.read = read
+    assert outcome(house.once()) == {"seen": 6, "done": 2, "pending": 4}
+    assert len(list(house.inbox.iterdir())) == 4
+    assert len(house.numbers()) == 2
+
+
+def test_what_an_interrupted_run_queued_is_read_by_the_next(house: House) -> None:
+    drop(house.inbox, "a.png", "1")
+
+    def interrupted(task: ScanTask) -> ScanResult:
+        raise KeyboardInterrupt(task.file)
+
+    house.read = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        house.once()
+    assert outcome(house.tally.summary()) == {"seen": 1, "pending": 1}
+    assert house.states() == {"a.png": "queued"}
+    house.read = text_reader(house.settings)
+    assert outcome(house.once()) == {"seen": 1, "done": 1}
+
+
+def test_a_queued_scan_that_vanished_is_counted_and_fails(house: House, tmp_path: Path) -> None:
+    path = drop(house.inbox, "a.png", "1")
+
+    def stop_and_die(task: ScanTask) -> ScanResult:
+        house.stop.ask()
+        raise Transient(f"{task.file} met a killed worker.", "")
+
+    house.read = stop_and_die
+    assert outcome(house.once()) == {"seen": 1, "pending": 1}
+    path.rename(tmp_path / "taken-away.png")
+    house.stop.asked = False
+
+    def read(task: ScanTask) -> ScanResult:
+        if not task.source.exists():
+            raise Transient(f"{task.source} cannot be read.", "")
+        return text_reader(house.settings)(task)
+
+    house.read = read
+    assert outcome(house.once()) == {"seen": 1, "failed": 1}
+
+
+def test_an_original_that_cannot_move_is_said_and_not_read_twice(house: House) -> None:
+    drop(house.inbox, "a.png", "1")
+    drop(house.results, "processed", "a file where the folder should be")
+    assert outcome(house.once()) == {"seen": 1, "done": 1}
+    assert "stays where it is" in house.heard.warnings[0]
+    assert outcome(house.once()) == {"seen": 1, "ignored": 1}
+
+
+def test_scans_of_other_folders_are_left_to_others(house: House, tmp_path: Path) -> None:
+    drop(tmp_path, "scans/a.png", "1")
+
+    def stop_and_die(task: ScanTask) -> ScanResult:
+        house.stop.ask()
+        raise Transient(f"{task.file} met a killed worker.", "")
+
+    house.read = stop_and_die
+    house.once(tmp_path / "scans")
+    house.stop.asked = False
+    house.read = text_reader(house.settings)
+    assert outcome(house.once()) == {}
+    assert house.states() == {"a.png": "queued"}
+    assert outcome(house.once(tmp_path / "scans")) == {"seen": 1, "done": 1}
+
+
+def test_a_full_disk_ends_a_run_and_loses_nothing(house: House) -> None:
+    drop(house.inbox, "a.png", "1")
+    house.flags["limits.min_free_mb"] = 1e12
+    with pytest.raises(BadSettings, match="are free below"):
+        house.once()
+    assert outcome(house.tally.summary()) == {"seen": 1, "pending": 1}
+    assert (house.inbox / "a.png").exists()
+
+
+@pytest.mark.parametrize("slots", [1, 2, 7])
+def test_the_table_does_not_depend_on_how_many_are_read_at_once(house: House, slots: int) -> None:
+    house.slots = slots
+    for number in range(7):
+        drop(house.inbox, f"{7 - number}.png", f"{number} {number + 1}")
+    house.once()
+    expected = [(f"{7 - n}.png", str(digit)) for n in reversed(range(7)) for digit in (n, n + 1)]
+    assert house.numbers() == expected
+
+
+# The watch
+
+
+class Visitor:
+    """Does things to the inbox while the daemon watches, and stops it at the end or after 20 seconds."""
+
+    def __init__(self, house: House, *steps: Callable[[], object]) -> None:
+        self.house = house
+        self.thread = threading.Thread(target=self._visit, args=steps)
+        self.late = False
+
+    def _visit(self, *steps: Callable[[], object]) -> None:
+        for step in steps:
+            step()
+        self.house.stop.ask()
+
+    def wait_for(self, what: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 20
+        while not what():
+            if time.monotonic() > deadline:
+                self.late = True
+                return
+            time.sleep(0.01)
+
+    def watch(self, *paths: Path) -> Summary:
+        self.thread.start()
+        try:
+            return self.house.watch(*paths)
+        finally:
+            self.thread.join()
+            assert not self.late
+
+
+def test_the_watch_reads_what_is_there_and_what_arrives(house: House) -> None:
+    drop(house.inbox, "a.png", "1")
+    visitor = Visitor(
+        house,
+        lambda: visitor.wait_for(lambda: ("a.png", "done") in house.heard.ends),
+        lambda: drop(house.inbox, "sub/b.png", "2"),
+        lambda: visitor.wait_for(lambda: ("sub/b.png", "done") in house.heard.ends),
+    )
+    assert outcome(visitor.watch()) == {"seen": 2, "done": 2}
+    assert house.numbers() == [("a.png", "1"), ("sub/b.png", "2")]
+
+
+def test_another_scan_under_a_known_name_is_read_too(house: House) -> None:
+    drop(house.inbox, "a.png", "1")
+    visitor = Visitor(
+        house,
+        lambda: visitor.wait_for(lambda: ("a.png", "done") in house.heard.ends),
+        lambda: drop(house.inbox, "a.png", "2"),
+        lambda: visitor.wait_for(lambda: house.heard.ends.count(("a.png", "done")) == 2),
+    )
+    assert outcome(visitor.watch()) == {"seen": 2, "done": 2}
+
+
+def test_originals_that_stay_are_taken_once(house: House, tmp_path: Path) -> None:
+    scans = tmp_path / "scans"
+    drop(scans, "a.png", "1")
+    drop(scans, "b.png", "bad")
+    visitor = Visitor(
+        house,
+        lambda: visitor.wait_for(lambda: len(house.heard.ends) == 2),
+        lambda: time.sleep(0.3),  # several looks at the folder
+        lambda: drop(scans, "a.png", "1 2"),
+        lambda: visitor.wait_for(lambda: len(house.heard.ends) == 3),
+    )
+    assert outcome(visitor.watch(scans)) == {"seen": 3, "done": 2, "failed": 1}
+
+
+def test_a_scan_that_still_grows_is_waited_for(house: House) -> None:
+    house.flags["intake.settle_seconds"] = 0.4
+    path = house.inbox / "a.png"
+
+    def grow() -> None:
+        for number in range(6):
+            path.write_text("1 " * number + "1")
+            time.sleep(0.1)
+
+    visitor = Visitor(house, grow, lambda: visitor.wait_for(lambda: ("a.png", "done") in house.heard.ends))
+    assert outcome(visitor.watch()) == {"seen": 1, "done": 1}
+    assert len(house.numbers()) == 6
+
+
+def test_a_failed_scan_put_back_while_the_daemon_runs_is_tried_again(house: House) -> None:
+    drop(house.inbox, "a.png", "bad")
+    visitor = Visitor(
+        house,
+        lambda: visitor.wait_for(lambda: ("a.png", "failed") in house.heard.ends),
+        lambda: drop(house.inbox, "a.png", "bad"),
+        lambda: visitor.wait_for(lambda: house.heard.ends.count(("a.png", "failed")) == 2),
+    )
+    assert outcome(visitor.watch()) == {"seen": 2, "failed": 2}
+
+
+def test_a_stop_wakes_the_idle_watch(house: House) -> None:
+    house.flags["intake.rescan_seconds"] = 3600
+    visitor = Visitor(house, lambda: visitor.wait_for(lambda: (house.results / "numbers.csv").exists()))
+    started = time.monotonic()
+    assert outcome(visitor.watch()) == {}
+    assert time.monotonic() - started < 60
+
+
+def test_an_inbox_that_goes_away_is_said_once_and_found_again(house: House) -> None:
+    away = house.inbox.with_name("away")
+    visitor = Visitor(
+        house,
+        lambda: visitor.wait_for(lambda: (house.results / "numbers.csv").exists()),
+        lambda: house.inbox.rename(away),
+        lambda: visitor.wait_for(lambda: len(house.heard.warnings) > 0),
+        lambda: time.sleep(0.3),
+        lambda: away.rename(house.inbox),
+        lambda: drop(house.inbox, "a.png", "1"),
+        lambda: visitor.wait_for(lambda: ("a.png", "done") in house.heard.ends),
+    )
+    visitor.watch()
+    assert [text for text in house.heard.warnings if "cannot be listed" in text] == house.heard.warnings[:1]
+
+
+# The tally
+
+
+def test_the_tally_counts_what_was_read() -> None:
+    tally = Tally()
+    tally.add([a_page(a_number("12"), a_number("3"), rejected=(a_blob(),)), a_page(page=2)])
+    counts = tally.summary()
+    assert (counts.pages, counts.numbers, counts.digits, counts.review, counts.rejected) == (2, 2, 3, 0, 1)
+
+
+def test_a_scan_that_ends_twice_is_found_out() -> None:
+    tally = Tally()
+    tally.see(Path("a"))
+    tally.end(Path("a"), "done")
+    tally.end(Path("a"), "done")
+    with pytest.raises(BadDatabase, match="1 scans seen"):
+        tally.summary()
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["done", "failed", "duplicate", "ignored", ""])))
+)
+def test_seen_is_always_the_sum_of_what_became_of_the_scans(steps: list[tuple[int, str]]) -> None:
+    tally = Tally()
+    for number, state in steps:
+        path = Path(str(number))
+        tally.see(path)
+        if state:
+            tally.end(path, state)
+    counts = tally.summary()
+    assert counts.seen == counts.done + counts.failed + counts.duplicate + counts.ignored + counts.pending
+    assert counts.pending == len(tally.waiting)

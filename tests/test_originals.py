@@ -1,0 +1,90 @@
+"""Originals: moved once, never lost, and a report beside one that failed."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from processor.errors import BadScan, Transient
+from processor.results.originals import (
+    kept_name,
+    move_failed,
+    move_processed,
+    report_failure,
+    withdraw_failure,
+)
+from tests.stand_ins import drop
+
+SHA = "0123456789abcdef" * 4
+NOW = datetime(2026, 3, 1, 12, 30, 5, 123, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("file", "kept"),
+    [
+        ("a/form.PNG", "form-0123456789ab.PNG"),
+        ("form", "form-0123456789ab"),
+        ("form.p\nng", "form-0123456789ab"),
+        ("archive.2026.tif", "archive.2026-0123456789ab.tif"),
+    ],
+)
+def test_the_name_an_original_is_kept_under(file: str, kept: str) -> None:
+    assert kept_name(file, SHA) == kept
+
+
+def test_an_original_moves_whole(tmp_path: Path) -> None:
+    path = drop(tmp_path, "inbox/form.png", b"bytes")
+    move_processed(path, "form.png", SHA, tmp_path / "results")
+    assert not path.exists()
+    assert (tmp_path / "results/processed/form-0123456789ab.png").read_bytes() == b"bytes"
+
+
+def test_a_linked_original_is_kept_by_its_content(tmp_path: Path) -> None:
+    real = drop(tmp_path, "elsewhere/real.png", b"bytes")
+    link = tmp_path / "inbox" / "form.png"
+    link.parent.mkdir()
+    link.symlink_to("../elsewhere/real.png")
+    move_processed(link, "form.png", SHA, tmp_path / "results")
+    kept = tmp_path / "results/processed/form-0123456789ab.png"
+    assert not link.is_symlink()
+    assert kept.read_bytes() == b"bytes"
+    assert not kept.is_symlink()
+    assert real.read_bytes() == b"bytes"
+
+
+def test_a_dangling_link_goes(tmp_path: Path) -> None:
+    link = tmp_path / "gone.png"
+    link.symlink_to("nowhere")
+    move_failed(link, "gone.png", SHA, tmp_path / "results")
+    assert not link.is_symlink()
+
+
+def test_an_original_that_cannot_move_stays(tmp_path: Path) -> None:
+    path = drop(tmp_path, "inbox/form.png", b"bytes")
+    drop(tmp_path, "results/processed", "a file where the folder should be")
+    with pytest.raises(Transient, match="processed"):
+        move_processed(path, "form.png", SHA, tmp_path / "results")
+    assert path.read_bytes() == b"bytes"
+
+
+def test_the_report_says_what_is_wrong_and_what_to_do(tmp_path: Path) -> None:
+    error = BadScan("form.png is empty.", "Scan it again.")
+    report_failure(tmp_path / "b\udcff/form.png", "b\udcff/form.png", SHA, error, NOW, tmp_path)
+    report = json.loads((tmp_path / "failed/form-0123456789ab.png.json").read_text("utf-8"))
+    assert report == {
+        "file": "b\\udcff/form.png",
+        "original": f"{tmp_path}/b\\udcff/form.png",
+        "sha256": SHA,
+        "error": "BadScan",
+        "message": "form.png is empty.",
+        "remedy": "Scan it again.",
+        "when": "2026-03-01T12:30:05+00:00",
+    }
+
+
+def test_a_report_is_withdrawn_once_the_scan_was_read(tmp_path: Path) -> None:
+    report_failure(tmp_path / "form.png", "form.png", SHA, BadScan("m", "r"), NOW, tmp_path)
+    withdraw_failure("form.png", SHA, tmp_path)
+    assert list((tmp_path / "failed").iterdir()) == []
+    withdraw_failure("form.png", SHA, tmp_path)
