@@ -3,6 +3,8 @@
 import json
 import multiprocessing
 import os
+import socket
+import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 from sqlalchemy.exc import IntegrityError
 
 from processor.errors import Transient
@@ -122,6 +124,16 @@ class TestEnqueue:
         assert show(engine, "a.png", "b") is Enqueued.QUEUED
         assert [(r.sha256[0], r.state) for r in rows(engine)] == [("a", "done"), ("b", "queued")]
         assert show(engine, "a.png", "a") is Enqueued.KNOWN
+
+    @pytest.mark.parametrize(
+        ("source", "file"),
+        [("/inbox/sub", "a.png"), ("/", "/inbox/sub/a.png"), ("/inbox/other", "../sub/a.png")],
+    )
+    def test_a_place_is_the_same_however_it_is_named(self, engine: Engine, source: str, file: str) -> None:
+        show(engine, "sub/a.png")
+        finish(engine, taken(engine), a_result(), NOW)
+        assert show(engine, file, source=Path(source)) is Enqueued.KNOWN
+        assert len(rows(engine)) == 1
 
     def test_a_failed_scan_shown_again_is_tried_afresh(self, engine: Engine) -> None:
         show(engine, "a.png")
@@ -291,6 +303,27 @@ class TestLease:
             give_back(engine, lost)
         assert rows(engine) == before
         assert rows(engine, numbers) == rows(engine, models) == []
+
+    def test_a_scan_whose_process_died_here_need_not_wait_for_its_lease(self, engine: Engine) -> None:
+        show(engine, "a.png")
+        show(engine, "b.png", "b")
+        show(engine, "c.png", "c")
+        for _ in range(3):
+            taken(engine)
+        here = socket.gethostname()
+        ended = subprocess.Popen(["true"])
+        ended.wait()
+        # Its own process lives; of a process of another machine nothing is known.
+        holders = {
+            "a.png": f"{here}:{ended.pid}",
+            "b.png": f"{here}:{os.getpid()}",
+            "c.png": f"elsewhere:{ended.pid}",
+        }
+        with writing(engine) as connection:
+            for file, worker in holders.items():
+                connection.execute(update(scans).where(scans.c.file == file).values(worker=worker))
+        assert recover(engine, later(1)) == 1
+        assert states(engine) == {"a.png": "queued", "b.png": "running", "c.png": "running"}
 
     def test_a_finished_scan_is_not_recovered(self, engine: Engine) -> None:
         show(engine, "a.png")

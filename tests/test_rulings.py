@@ -84,6 +84,24 @@ def test_box_sides_are_removed_but_not_an_upright_one() -> None:
     assert rest[108:152, 114:146].sum() > 0.95 * image[108:152, 114:146].sum()
 
 
+def test_the_bars_of_a_row_of_sevens_are_no_line() -> None:
+    image = canvas()
+    for x in range(100, 500, 32):
+        cv2.line(image, (x, 100), (x + 22, 100), 1, 3)
+        cv2.line(image, (x + 22, 100), (x + 8, 140), 1, 3)
+    rest, lines = removed(image)
+    assert lines == 0
+    assert np.array_equal(rest, image.astype(np.bool_))
+
+
+def test_a_one_in_a_box_is_no_side_of_it() -> None:
+    image = canvas()
+    cv2.rectangle(image, (100, 100), (150, 160), 1, 2)
+    cv2.line(image, (125, 110), (125, 150), 1, 3)
+    rest, _ = removed(image)
+    assert rest[108:153, 120:131].sum() == image[108:153, 120:131].sum()
+
+
 def test_a_lone_stroke_is_writing_not_a_line() -> None:
     image = canvas(200, 120)
     cv2.line(image, (60, 4), (60, 196), 1, 6)

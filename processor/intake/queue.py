@@ -81,8 +81,8 @@ def enqueue(
     with writing(engine) as connection:
         same = connection.execute(select(scans).where(scans.c.sha256 == sha256)).all()
         first = next((row for row in same if row.state != ScanState.DUPLICATE), None)
-        name = (stored_name(str(source)), stored_name(file))
-        here = next((row for row in same if (row.source, row.file) == name), None)
+        here_now = _place(stored_name(str(source)), stored_name(file))
+        here = next((row for row in same if _place(row.source, row.file) == here_now), None)
         if first is None or _tried_again(first, failed_before):
             _queue(connection, place, here=here.id if here else None, first=first.id if first else None)
             return Enqueued.QUEUED
@@ -181,10 +181,16 @@ def give_back(engine: Engine, job: Job) -> None:
 
 
 def recover(engine: Engine, now: datetime) -> int:
-    """Puts scans back whose lease ran out (their process died), and tells how many. Raises as `claim`."""
-    expired = or_(scans.c.leased_until.is_(None), scans.c.leased_until < now)
+    """Puts scans back whose process died, and tells how many. Raises as `claim`.
+
+    On this machine a dead process is known by its number; of one elsewhere the lease must run out first.
+    """
+    running = scans.c.state == ScanState.RUNNING
     with writing(engine) as connection:
-        lost = update(scans).where(scans.c.state == ScanState.RUNNING, expired)
+        holders = connection.execute(select(scans.c.worker).where(running).distinct()).scalars()
+        dead = scans.c.worker.in_([worker for worker in holders if worker and _is_dead(worker)])
+        expired = or_(scans.c.leased_until.is_(None), scans.c.leased_until < now)
+        lost = update(scans).where(running, or_(expired, dead))
         return connection.execute(lost.values(state=ScanState.QUEUED.value, **_UNLEASED)).rowcount
 
 
@@ -206,6 +212,25 @@ def _queue(connection: Connection, place: dict[str, Any], *, here: int | None, f
     if succeeds:
         copies = or_(scans.c.id == first, scans.c.duplicate_of == first)
         connection.execute(update(scans).where(copies, scans.c.id != here).values(duplicate_of=here))
+
+
+def _place(source: str, file: str) -> str:
+    """One file is one place, whether its folder was named, or the file itself, from here or from there."""
+    return os.path.normpath(os.path.join(source, file))  # noqa: PTH118  (no Path has "..": it may be a link)
+
+
+def _is_dead(worker: str) -> bool:
+    """Whether a process of this machine, `host:number`, has ended for sure."""
+    host, _, number = worker.rpartition(":")
+    if os.name != "posix" or host != socket.gethostname():
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
 
 
 def _held(job: Job) -> Update:

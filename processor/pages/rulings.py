@@ -14,8 +14,23 @@ LENGTH_IN_HEIGHTS = 2.5
 THICKNESS_IN_HEIGHTS = 0.2
 """A ruled line is thinner than this share of a digit's height."""
 
+PIECE_IN_HEIGHTS = 0.35
+"""A line is put together from straight pieces so long: a line of a photo climbs a pixel now and then."""
+
 SPAN = 0.95
 """... or runs across this share of a small cut-out (a cell, a strip), whose digits are nearly as high."""
+
+LEVEL = 0.05
+"""... and climbs less than this share of its length there: a slanted 1 may be as high as its strip."""
+
+STEEPEST = 0.3
+"""Lines climb at most this share of their length on a photographed page."""
+
+SIDE_IN_HEIGHTS = 0.9
+"""The sides of boxes are at least so many digit heights long."""
+
+COVERED = 0.9
+"""Of a line's length so much is ink, small gaps closed: the bars of a row of 7s are no line."""
 
 LEAST_REST = 0.03
 """Where less of the ink would be left beside a single line, it is the writing (a lone 1, a dash)."""
@@ -68,29 +83,40 @@ def _lines(mask: Mask, digit_height: float, ends_on: Mask | None = None) -> tupl
 
     With `ends_on`, shorter lines count too where both their ends meet those lines: the sides of boxes.
     """
-    longest = max(24.0, LENGTH_IN_HEIGHTS * digit_height)
-    span = SPAN * mask.shape[1]
-    shortest = min(longest, span) if span > 1.2 * digit_height else longest
-    side = 0.9 * digit_height
-    piece = int(max(12, (min(shortest, side) if ends_on is not None else shortest) / 3))
+    piece = int(max(9, min(PIECE_IN_HEIGHTS * digit_height, SPAN * mask.shape[1] / 3)))
     gap = int(max(3, digit_height / 8))
     joined = cv2.morphologyEx(mask.view(np.uint8), cv2.MORPH_CLOSE, np.ones((1, gap), np.uint8))
     pieces = cv2.morphologyEx(joined, cv2.MORPH_OPEN, np.ones((1, piece), np.uint8))
     near = cv2.dilate(pieces, np.ones((3, 2 * gap + 1), np.uint8))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(near, connectivity=8)
-    thickest = max(4.0, THICKNESS_IN_HEIGHTS * digit_height)
-    ink = np.bincount(labels[pieces > 0], minlength=count)
+    rows, columns = np.nonzero(pieces)
+    at = labels[rows, columns].astype(np.int64)
+    ink = np.bincount(at, minlength=count)
+    covered = np.bincount(np.unique(at * mask.shape[1] + columns) // mask.shape[1], minlength=count)
     keep = np.zeros(count, np.bool_)
     for i in range(1, count):
         length = _undilated_width(stats[i], gap, mask.shape[1])
-        if ink[i] / max(length, 1) > thickest:
+        if covered[i] < COVERED * length:
             continue
-        keep[i] = length >= shortest or (
-            ends_on is not None and length >= side and _meets(ends_on, stats[i], gap)
-        )
+        if _is_line(length, int(stats[i, 3]) - 2, ink[i] / max(length, 1), mask.shape[1], digit_height):
+            keep[i] = True
+        elif ends_on is not None and length >= SIDE_IN_HEIGHTS * digit_height:
+            keep[i] = ink[i] / length <= _thickest(digit_height) and _meets(ends_on, stats[i], gap)
     found = keep[labels] & (pieces > 0)
     found = cv2.dilate(found.view(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_) & mask
     return found, int(keep.sum())
+
+
+def _is_line(length: int, climb: int, thickness: float, page: int, digit_height: float) -> bool:
+    """Whether something of this length, climb and thickness (pixels) is a line of a page so wide."""
+    if thickness > _thickest(digit_height):
+        return False
+    spans = length >= SPAN * page > 1.2 * digit_height and climb <= thickness + LEVEL * length
+    return spans or (length >= max(24.0, LENGTH_IN_HEIGHTS * digit_height) and climb <= STEEPEST * length)
+
+
+def _thickest(digit_height: float) -> float:
+    return max(4.0, THICKNESS_IN_HEIGHTS * digit_height)
 
 
 def _undilated_width(stat: NDArray[np.int32], gap: int, width: int) -> int:
@@ -100,12 +126,13 @@ def _undilated_width(stat: NDArray[np.int32], gap: int, width: int) -> int:
 
 
 def _meets(lines: Mask, stat: NDArray[np.int32], gap: int) -> bool:
-    """Whether both ends of the line with box `stat` lie on or beside `lines`."""
+    """Whether both ends of the line with box `stat` (dilated by `gap`) lie on or beside `lines`."""
     x, y, width, height = (int(v) for v in stat[:4])
-    reach = 3 * gap
+    reach = max(2, gap // 2)
+    start, end = x + gap, x + width - gap
     top, bottom = max(0, y - 2), y + height + 2
-    left = lines[top:bottom, max(0, x - reach) : x + reach]
-    right = lines[top:bottom, max(0, x + width - reach) : x + width + reach]
+    left = lines[top:bottom, max(0, start - reach) : start + reach]
+    right = lines[top:bottom, max(0, end - reach) : end + reach]
     return bool(left.any() and right.any())
 
 

@@ -80,7 +80,7 @@ def _attach_low(table: NDArray[np.float64], groups: list[list[int]]) -> list[lis
         bands.append((part[:, 0].min(), np.median(part[:, 1]), part[:, 2].max(), np.median(part[:, 3])))
     heights = np.array([b[3] - b[1] for b in bands])
     joined: list[list[int]] = [list(g) for g in groups]
-    for small in np.argsort(heights, kind="stable"):
+    for small in (int(i) for i in np.argsort(heights, kind="stable")):
         left, top, right, bottom = bands[small]
         middle = (top + bottom) / 2
         best, nearest = -1, np.inf
