@@ -416,28 +416,43 @@ def test_the_daemon_reads_what_arrives_and_ends_well(
     assert (home / "results" / "numbers.csv").read_text().count("\n") > 1
 
 
-def test_the_second_interrupt_ends_at_once_and_the_next_run_goes_on(
-    home: Path, page: NDArray[np.uint8], processor: Command
-) -> None:
-    pages = [Image.fromarray(np.tile(np.roll(page, n, axis=1), (8, 4))) for n in range(20)]
+@pytest.fixture
+def interrupted(home: Path, page: NDArray[np.uint8]) -> Iterator["subprocess.Popen[str]"]:
+    """`processor run --once` in the middle of a long document."""
+    pages = [Image.fromarray(np.tile(np.roll(page, n, axis=1), (4, 4))) for n in range(20)]
     pages[0].save(home / "inbox" / "long.tif", save_all=True, append_images=pages[1:])
-    process = subprocess.Popen(
-        [PROCESSOR, "run", "--once"], cwd=home, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+    command = [PROCESSOR, "run", "--once"]
+    process = subprocess.Popen(command, cwd=home, stderr=subprocess.PIPE, text=True, start_new_session=True)
     try:
         wait_for_states(home, {"running": 1})
-        time.sleep(0.2)
-        os.killpg(process.pid, signal.SIGINT)
-        time.sleep(0.3)
-        os.killpg(process.pid, signal.SIGINT)
-        _, err = process.communicate(timeout=20)
+        yield process
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-    assert process.returncode == Exit.INTERRUPTED
+        process.communicate()
+
+
+def test_the_second_interrupt_ends_at_once_and_the_next_run_goes_on(
+    home: Path, processor: Command, interrupted: "subprocess.Popen[str]"
+) -> None:
+    os.killpg(interrupted.pid, signal.SIGINT)
+    time.sleep(0.3)
+    os.killpg(interrupted.pid, signal.SIGINT)
+    _, err = interrupted.communicate(timeout=20)
+    assert interrupted.returncode == Exit.INTERRUPTED
     assert "given back" in err
     assert "Traceback" not in err
     assert rows(home, "SELECT state FROM scans") == [("queued",)]
     assert (home / "inbox" / "long.tif").exists()
     counts = counts_of(processor("run", "--once", "--json"))
     assert (counts["done"], counts["pages"]) == (1, 20)
+
+
+def test_after_a_kill_the_next_run_goes_on(
+    home: Path, processor: Command, interrupted: "subprocess.Popen[str]"
+) -> None:
+    interrupted.kill()
+    interrupted.wait(timeout=20)
+    assert rows(home, "SELECT state FROM scans") == [("running",)]
+    counts = counts_of(processor("run", "--once", "--json"))
+    assert (counts["seen"], counts["done"], counts["pages"]) == (1, 1, 20)

@@ -132,6 +132,13 @@ def test_originals_elsewhere_stay_and_are_ignored_the_next_time(house: House, tm
     assert house.states() == {"deep/a.png": "done"}
 
 
+def test_a_file_of_a_folder_that_was_read_is_known_by_itself_too(house: House, tmp_path: Path) -> None:
+    path = drop(tmp_path, "scans/deep/a.png", "12")
+    house.once(tmp_path / "scans")
+    assert outcome(house.once(path)) == {"seen": 1, "ignored": 1}
+    assert outcome(house.once(path.parent)) == {"seen": 1, "ignored": 1}
+
+
 def test_a_named_file_keeps_the_name_it_was_given(house: House, tmp_path: Path) -> None:
     drop(tmp_path, "home/here/a.dat", "1")
     other = drop(tmp_path, "elsewhere/b.png", "2")
