@@ -421,7 +421,7 @@ def interrupted(home: Path, page: NDArray[np.uint8]) -> Iterator["subprocess.Pop
     """`processor run --once` in the middle of a long document."""
     pages = [Image.fromarray(np.tile(np.roll(page, n, axis=1), (4, 4))) for n in range(20)]
     pages[0].save(home / "inbox" / "long.tif", save_all=True, append_images=pages[1:])
-    command = [PROCESSOR, "run", "--once"]
+    command = [str(PROCESSOR), "run", "--once"]
     process = subprocess.Popen(command, cwd=home, stderr=subprocess.PIPE, text=True, start_new_session=True)
     try:
         wait_for_states(home, {"running": 1})

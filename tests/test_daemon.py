@@ -456,7 +456,7 @@ def test_originals_that_stay_are_taken_once(house: House, tmp_path: Path) -> Non
 
 
 def test_a_scan_that_still_grows_is_waited_for(house: House) -> None:
-    house.flags["intake.settle_seconds"] = 0.4
+    house.flags["intake.settle_seconds"] = 1.0
     path = house.inbox / "a.png"
 
     def grow() -> None:
