@@ -124,7 +124,7 @@ def calibrate(
     quiet: Quiet = False,
 ) -> None:
     """Fit a run's temperature and thresholds anew, on the validation part of its recipe's sources."""
-    from processor.commands.console import print_json, print_table
+    from processor.commands.console import print_json, print_pairs, print_table
     from training.runs import recalibrate
 
     _load(context, settings)
@@ -133,7 +133,8 @@ def calibrate(
         print_json({"temperature": model.temperature, "thresholds": model.manifest["thresholds"]})
         return
     rows = [(row.max_error_rate, row.confidence) for row in model.acceptances]
-    print_table(("max_error_rate", "confidence"), rows, f"temperature {model.temperature:g}")
+    print_pairs({"temperature": model.temperature})
+    print_table(("max_error_rate", "confidence"), rows)
 
 
 @app.command()

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Dataset
 
 from processor.prediction import glyphs, networks
@@ -86,8 +86,7 @@ def train(
     torch.set_num_threads(max(1, (os.cpu_count() or 1) - workers))
     network = networks.build(recipe.network.architecture, recipe.network.parameters)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    decay = get_ema_multi_avg_fn(plan.averaging)  # type: ignore[no-untyped-call]
-    averaged = AveragedModel(network, multi_avg_fn=decay, use_buffers=True)
+    averaged = AveragedModel(network, avg_fn=_running_average(plan.averaging), use_buffers=True)
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=plan.weight_decay, fused=True)
     rates = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, plan.learning_rate, total_steps=plan.epochs * plan.batches_per_epoch, pct_start=0.2
@@ -144,6 +143,17 @@ def accuracy(network: nn.Module, images: Glyphs, labels: Labels) -> float:
         right += int((scores.argmax(1).numpy() == labels[start : start + 512]).sum())
     network.train(mode)
     return right / max(len(images), 1)
+
+
+def _running_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """An exponential moving average that forgets faster at first: the untrained weights must not linger."""
+
+    def average(old: Tensor, new: Tensor, steps: Tensor | int) -> Tensor:
+        if not old.is_floating_point():
+            return new
+        return old.lerp(new, 1 - min(decay, (1 + int(steps)) / (10 + int(steps))))
+
+    return average
 
 
 def _stream(batches: Batches, workers: int) -> Iterator[Batch]:

@@ -95,7 +95,7 @@ def find_model(archive: Path, name: str) -> ModelFolder:
     if name == "current":
         name = current_name(archive)
     folder = archive / name
-    if Path(name).name != name or not folder.is_dir():
+    if name not in _names(archive):
         known = ", ".join(_names(archive)) or "none"
         raise BadModel(
             f"There is no model {name!r} in {archive}.",
@@ -169,7 +169,8 @@ def _check_values(manifest: dict[str, Any], folder: Path) -> None:
     if manifest["name"] != folder.name:
         raise BadModel(f"{where} says it is {manifest['name']!r}: the folder was renamed.", _REMEDY)
     classes = manifest["classes"]
-    if not isinstance(classes, list) or classes[:10] != list("0123456789"):
+    named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+    if not named or classes[:10] != list("0123456789"):
         raise BadModel(f"{where}: classes = {classes!r}, expected the ten digits first.", _REMEDY)
     if not _is_positive(manifest["temperature"]):
         raise BadModel(
@@ -181,13 +182,17 @@ def _check_values(manifest: dict[str, Any], folder: Path) -> None:
             f"{where}: thresholds.acceptance = {rows!r}, expected rows of max_error_rate and confidence.",
             _REMEDY,
         )
+    if not isinstance(manifest["parameters"], dict):
+        raise BadModel(f"{where}: parameters = {manifest['parameters']!r}, expected an object.", _REMEDY)
     entries = manifest["weights"]
     if not isinstance(entries, list) or not entries or not all(_is_weights_entry(entry) for entry in entries):
         raise BadModel(f"{where}: weights = {entries!r}, expected a list of file and sha256.", _REMEDY)
 
 
 def _is_positive(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value) and value > 0
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value) and value > 0
 
 
 def _is_acceptance(row: object) -> bool:
