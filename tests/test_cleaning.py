@@ -85,6 +85,20 @@ def test_white_on_black_is_turned() -> None:
     assert outside < 0.1
 
 
+def test_a_sheet_on_a_dark_desk_stays() -> None:
+    desk = np.full((800, 1000), 40, np.uint8)
+    desk[150:550, 250:700] = with_stroke(paper(), 0.2)[100:500, 200:650]
+    assert upright_polarity(desk) is desk
+
+
+def test_dense_white_writing_on_black_is_turned() -> None:
+    board = np.zeros((900, 900), np.uint8)
+    for x in range(20, 880, 30):
+        for y in range(20, 880, 60):
+            cv2.ellipse(board, (x, y), (10, 20), 0, 0, 360, 255, 3)
+    assert np.median(upright_polarity(board)) == 255
+
+
 def test_dark_on_light_stays() -> None:
     gray = with_stroke(paper())
     assert upright_polarity(gray) is gray

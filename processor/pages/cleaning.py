@@ -20,6 +20,9 @@ LONGEST_SIDE = 3600
 SMALL_AREA = 400 * 300
 """Smaller cut-outs (in square pixels) are enlarged: strokes of 2 px break under morphology."""
 
+LIGHT_SHEET = 0.3
+"""A dark page of whose light parts less than this share is wider than a stroke is white on black."""
+
 STROKE_SHARE = 0.45
 """Ink is what reaches this share of the darkest stroke nearby."""
 
@@ -137,19 +140,23 @@ def resize(gray: Gray, scale: float) -> Gray:
 
 
 def upright_polarity(gray: Gray) -> Gray:
-    """`gray` with dark strokes on light paper: turned where light thin strokes outweigh dark ones."""
-    small = (
-        cv2.resize(gray, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
-        if min(gray.shape) > 400
-        else gray
-    )
+    """`gray` with dark strokes on light paper: turned where a dark page's light parts are all strokes.
+
+    What survives an opening is no stroke: a sheet of paper on a dark desk stays as it is.
+    """
+    reduced = cv2.resize(gray, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    small = reduced if min(gray.shape) > 400 else gray
     low, high, _, _ = cv2.minMaxLoc(cv2.blur(small, (3, 3)))
-    if np.median(small) >= (low + high) / 2:
+    middle = (low + high) / 2
+    if np.median(small) >= middle:
         return gray
-    kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (background_window(small.shape),) * 2)
-    light = float(cv2.morphologyEx(small, cv2.MORPH_TOPHAT, kernel).mean())
-    dark = float(cv2.morphologyEx(small, cv2.MORPH_BLACKHAT, kernel).mean())
-    return np.asarray(255 - gray, np.uint8) if light > dark else gray
+    opened = cv2.morphologyEx(small, cv2.MORPH_OPEN, _square(background_window(small.shape)))
+    strokes_only = (opened > middle).mean() < LIGHT_SHEET * (small > middle).mean()
+    return np.asarray(255 - gray, np.uint8) if strokes_only else gray
+
+
+def _square(side: int) -> NDArray[np.uint8]:
+    return np.ones((side, side), np.uint8)
 
 
 def background_window(shape: tuple[int, ...]) -> int:
@@ -164,13 +171,8 @@ def flatten(gray: Gray) -> NDArray[np.float32]:
     background turns into false ink. Dark areas wider than the window count as paper.
     """
     smooth = cv2.GaussianBlur(gray, (3, 3), 0)
-    window = background_window(gray.shape)
-    reduction = max(1, window // 16)
-    small = cv2.resize(smooth, None, fx=1 / reduction, fy=1 / reduction, interpolation=cv2.INTER_AREA)
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (max(3, window // reduction) | 1,) * 2)
-    paper = cv2.morphologyEx(small, cv2.MORPH_CLOSE, kernel)
-    paper = cv2.resize(paper, gray.shape[::-1], interpolation=cv2.INTER_LINEAR).astype(np.float32)
-    contrast = 1 - gray.astype(np.float32) / np.maximum(paper, 16)
+    paper = cv2.morphologyEx(smooth, cv2.MORPH_CLOSE, _square(background_window(gray.shape)))
+    contrast = 1 - gray.astype(np.float32) / np.maximum(paper, 16).astype(np.float32)
     return np.asarray(np.clip(contrast - np.median(contrast), 0, 1), np.float32)
 
 
@@ -188,13 +190,13 @@ def binarise(contrast: NDArray[np.float32]) -> Mask:
     stroke = float(np.percentile(strong, 90))
     window = background_window(contrast.shape)
     floor = max(floor, FAINT_SHARE * stroke, min(texture(contrast, stroke, window), TEXTURE_SHARE * stroke))
-    peak = cv2.dilate(cv2.blur(contrast, (3, 3)), np.ones((window, window), np.uint8))
+    peak = cv2.dilate(cv2.blur(contrast, (3, 3)), _square(window))
     return np.asarray(contrast > np.maximum(floor, STROKE_SHARE * peak), np.bool_)
 
 
 def texture(contrast: NDArray[np.float32], stroke: float, window: int) -> float:
     """Contrast that the paper's print (security lines, creases) reaches away from the strokes."""
-    near = cv2.dilate((contrast > 0.6 * stroke).view(np.uint8), np.ones((window // 3, window // 3), np.uint8))
+    near = cv2.dilate((contrast > 0.6 * stroke).view(np.uint8), _square(window // 3))
     away = contrast[near == 0]
     return float(np.percentile(away, 98.5)) if away.size > contrast.size // 50 else 0.0
 
