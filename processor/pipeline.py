@@ -33,7 +33,7 @@ from processor.results.annotate import annotate
 from processor.results.publish import output_name
 from processor.results.tables import scan_csv
 from processor.segmentation.blobs import find_blobs
-from processor.segmentation.layout import group_lines, reading_order, split_numbers
+from processor.segmentation.layout import group_lines, may_lack_digits, reading_order, split_numbers
 from processor.settings import LoadedSettings
 
 GRAIN = 0.12
@@ -78,7 +78,11 @@ def read_page(page: Page, reader: Reader) -> PageReading:
         left_out = [i for i, r in enumerate(readings) if r.status is Status.REJECTED]
         boxes = [m.blob.box for m in marks]
         cells = split_numbers([boxes[i] for i in digits], [boxes[i] for i in left_out], paper.dividers)
-        numbers += [_number([readings[digits[i]] for i in cell]) for cell in cells]
+        unread = [boxes[i] for i in left_out if marks[i].seen is not None]
+        for cell in cells:
+            taken = [digits[i] for i in cell]
+            doubtful = may_lack_digits([boxes[i] for i in taken], unread)
+            numbers.append(_number([readings[i] for i in taken], doubtful))
         rejected += [readings[i] for i in left_out]
     return PageReading(
         page=page.number,
@@ -159,9 +163,9 @@ def _reading(mark: Mark, paper: CleanPage, page: Page, threshold: float) -> Digi
     )
 
 
-def _number(digits: Sequence[DigitReading]) -> NumberReading:
-    """Digits of one number, which is as sure as all of them together."""
-    accepted = all(d.status is Status.ACCEPTED for d in digits)
+def _number(digits: Sequence[DigitReading], doubtful: bool) -> NumberReading:
+    """Digits of one number, as sure as all of them together; where one may be missing a person must look."""
+    accepted = not doubtful and all(d.status is Status.ACCEPTED for d in digits)
     return NumberReading(
         text="".join(d.digit or "" for d in digits),
         confidence=round(float(np.prod([d.confidence for d in digits])), 4),

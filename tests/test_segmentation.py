@@ -11,7 +11,7 @@ from processor.records import Box
 from processor.segmentation.blobs import Blob, crop, find_blobs, union
 from processor.segmentation.hypotheses import Part, cuts, propose
 from processor.segmentation.lattice import Hypothesis, best_path
-from processor.segmentation.layout import group_lines, reading_order, split_numbers
+from processor.segmentation.layout import group_lines, may_lack_digits, reading_order, split_numbers
 from processor.segmentation.splitting import split, stroke_width
 
 masks = st.integers(0, 2**31).map(lambda seed: np.random.default_rng(seed).random((24, 32)) > 0.7)
@@ -199,6 +199,14 @@ def test_a_point_keeps_a_number_together() -> None:
 def test_digits_of_other_sizes_and_levels_are_other_numbers() -> None:
     assert split_numbers([Box(0, 0, 20, 40), Box(30, 0, 40, 90)], [], OPEN) == [[0], [1]]
     assert split_numbers([Box(0, 0, 20, 40), Box(30, 30, 20, 40)], [], OPEN) == [[0], [1]]
+
+
+def test_a_number_with_something_unread_beside_it_may_lack_digits() -> None:
+    number = row(0, [0, 30])
+    assert may_lack_digits(number, row(0, [62]))
+    assert not may_lack_digits(number, row(0, [90]))
+    assert not may_lack_digits(number, row(60, [62]))
+    assert not may_lack_digits(number, row(32, [62], height=8))
 
 
 def test_reading_order_is_by_rows_then_columns() -> None:

@@ -89,7 +89,8 @@ class Augmenter:
         grid = _GRID[:side, :side] - np.float32(side / 2)
         source = grid @ inverse.T.astype(np.float32) + field
         source += np.array([x + width / 2, y + height / 2], np.float32)
-        moved = cv2.remap(image, source, np.empty(0), cv2.INTER_LINEAR if scale < 1 else cv2.INTER_CUBIC)
+        across, down = cv2.split(source)
+        moved = cv2.remap(image, across, down, cv2.INTER_LINEAR if scale < 1 else cv2.INTER_CUBIC)
         return np.asarray(moved, np.float32) * np.float32(1 / 255)
 
     def _field(self, rng: np.random.Generator, side: int) -> Ink:

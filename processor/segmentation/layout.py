@@ -22,6 +22,9 @@ SEPARATED_GAP = 1.3
 DIGITS_ALIKE = 2.0
 """Digits of one number differ in height by at most this factor: zeros are written small, but not smaller."""
 
+LETTER_GAP = 0.5
+"""Something left out so near a number, in digit heights, may have been one of its digits."""
+
 COMB_PITCH = 2.2
 """The cells of a comb are at most this many digit heights wide."""
 
@@ -150,6 +153,22 @@ def _continues(left: Box, right: Box, others: Sequence[Box]) -> bool:
     )
     gap = (SEPARATED_GAP if separated else NUMBER_GAP) * taller
     return level and taller <= DIGITS_ALIKE * lower and right.x - left.right <= gap
+
+
+def may_lack_digits(digits: Sequence[Box], left_out: Sequence[Box]) -> bool:
+    """Whether one of `left_out` stands where another digit of the number with these `digits` would stand."""
+    number = Box.around(digits)
+    height = float(np.median([b.height for b in digits]))
+    for box in left_out:
+        gap = max(number.x - box.right, box.x - number.right)
+        level = min(number.bottom, box.bottom) - max(number.y, box.y)
+        if (
+            box.height >= LOW * height
+            and gap <= LETTER_GAP * height
+            and level >= 0.5 * min(height, box.height)
+        ):
+            return True
+    return False
 
 
 def reading_order(boxes: Sequence[Box]) -> list[int]:
