@@ -29,22 +29,28 @@ class TestSet:
 
 
 def digit_sets(data: Path) -> list[TestSet]:
-    """MNIST's test part, and the digits of the cheque strips that are never trained on."""
-    folder = data / "orand-car-a"
+    """MNIST's test part, and the digits of the cheque strips that are never trained on, as far as at hand."""
+    sets = []
+    if (data / "mnist").is_dir():
+        sets.append(TestSet("mnist-test", datasets.mnist(data / "mnist", "test")))
+    if (data / "orand-car-a").is_dir():
+        sets.append(TestSet("cheque-digits-held-out", _held_out_digits(data / "orand-car-a")))
+    return sets
+
+
+def _held_out_digits(folder: Path) -> Inks:
     cut = [
         (image, label)
         for name, boxes in datasets.strip_boxes(folder, datasets.held_out_strips(folder)).items()
         for image, label in cutting.cut_boxes(datasets.strip_page(folder, name), boxes)
     ]
-    cheques = collect("orand-car-a", [c[0] for c in cut], [c[1] for c in cut], [0] * len(cut))
-    return [
-        TestSet("mnist-test", datasets.mnist(data / "mnist", "test")),
-        TestSet("cheque-digits-held-out", cheques),
-    ]
+    return collect("orand-car-a", [c[0] for c in cut], [c[1] for c in cut], [0] * len(cut))
 
 
 def non_digit_sets(data: Path) -> list[TestSet]:
-    """Kinds of non-digits that are never trained on: Latin letters, points, minus signs and commas."""
+    """Kinds of non-digits that are never trained on, as far as at hand: Latin letters, points, dashes, commas."""
+    if not (data / "non-digits").is_dir():
+        return []
     latin = datasets.omniglot(data / "non-digits" / "omniglot.zip", ["Latin"])
     letters = np.array([chr(ord("a") + int(group)) for group in latin.groups])
     unlike = ~np.isin(letters, list(LOOKALIKES))

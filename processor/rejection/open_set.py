@@ -15,6 +15,9 @@ from processor.records import Cause, Rejection, Status
 JUNK_COST = 3.0
 """Nats for leaving out a mark as high as its line, beside what the network says of it."""
 
+LOW_SIZE = 0.5
+"""Marks lower than this share of their line may be points and dashes, whatever they look like enlarged."""
+
 MOST_DIGITS = 4.0
 """Wide marks cost as much to leave out as so many digits, at most."""
 
@@ -43,7 +46,7 @@ def junk_cost(probabilities: NDArray[np.float32] | None, size: float) -> float:
     """Nats for leaving out a mark of `size` line heights; None where it was rejected unseen."""
     none = 1.0 if probabilities is None else float(probabilities[-1])
     weight = size**1.5 if size < 1 else min(size, MOST_DIGITS)
-    return -math.log(max(none, 1 - weight, LEAST_PROBABILITY)) + JUNK_COST * weight
+    return -math.log(max(none, 1 - size / LOW_SIZE, LEAST_PROBABILITY)) + JUNK_COST * weight
 
 
 def judge_digit(confidence: float, threshold: float) -> tuple[Status, Rejection | None]:
