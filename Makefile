@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: run test lint unit slow clean
+.PHONY: run test lint unit slow pictures clean
 
 run: $(STAMP)
 	$(BIN)/processor run --once examples || test $$? -eq 1
@@ -24,6 +24,10 @@ unit: $(STAMP)
 
 slow: $(STAMP)
 	$(BIN)/pytest -m slow --timeout 7200
+
+# The pictures of README.md and docs/, made anew by the model in use.
+pictures: $(STAMP)
+	$(BIN)/python docs/pictures.py
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
