@@ -41,17 +41,18 @@ def acceptances(
     confidence, digits = probabilities[:, :NONE].max(axis=1), probabilities[:, :NONE].argmax(axis=1)
     wrong = digits != labels
     order = np.argsort(-confidence, kind="stable")
+    sorted_confidence = confidence[order]
     errors = np.cumsum(wrong[order]) / np.arange(1, len(order) + 1)
+    # A threshold cannot part samples that are equally sure: only the last of them can stand for it.
+    parted = np.append(sorted_confidence[1:] < sorted_confidence[:-1], True)
     total = max(int((labels != NONE).sum()), 1)
     rows = []
     for rate in rates:
-        within = np.flatnonzero(errors <= rate)
-        # The last of equal confidences: a threshold cannot part samples that are equally sure.
-        last = int(within[-1]) if len(within) else 0
-        level = min(float(confidence[order[last]]), 0.99999)
+        within = np.flatnonzero(parted & (errors <= rate))
+        level = float(sorted_confidence[within[-1]]) if len(within) else 1.0
         taken = (confidence >= level) & (labels != NONE)
         coverage = int(taken.sum()) / total
-        rows.append({"max_error_rate": rate, "confidence": round(level, 6), "coverage": round(coverage, 4)})
+        rows.append({"max_error_rate": rate, "confidence": level, "coverage": round(coverage, 4)})
     return rows
 
 

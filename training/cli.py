@@ -76,14 +76,15 @@ def fit(
 ) -> None:
     """Train a model, calibrate it on handwriting kept out, and measure it."""
     from processor.commands.console import print_line
-    from training.publish import publish as publish_run
     from training.recipe import load_recipe
-    from training.runs import fit_run
 
     loaded, words = _load(context, settings), _words(context, quiet)
     chosen = load_recipe(
         recipe or loaded.values.training.recipe, epochs=epochs, batches_per_epoch=batches, seed=seed
     )
+    from training.publish import publish as publish_run
+    from training.runs import fit_run
+
     run = out or Path("runs") / chosen.name
     model = fit_run(chosen, data, run, samples=samples, workers=workers, words=words)
     if publish is not None:

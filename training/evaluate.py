@@ -48,7 +48,7 @@ def _held_out_digits(folder: Path) -> Inks:
 
 
 def non_digit_sets(data: Path) -> list[TestSet]:
-    """Kinds of non-digits that are never trained on, as far as at hand: Latin letters, points, dashes, commas."""
+    """Non-digits that are never trained on, as far as at hand: Latin letters, points, dashes, commas."""
     if not (data / "non-digits").is_dir():
         return []
     latin = datasets.omniglot(data / "non-digits" / "omniglot.zip", ["Latin"])

@@ -83,7 +83,7 @@ def train(
     plan = recipe.schedule
     torch.manual_seed(plan.seed)
     # One core a worker: threads that share a core wait for each other in spin locks, ten times as long.
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) - workers))
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) - max(1, workers)))
     network = networks.build(recipe.network.architecture, recipe.network.parameters)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     averaged = AveragedModel(network, avg_fn=_running_average(plan.averaging), use_buffers=True)

@@ -37,7 +37,7 @@ class Schedule(Section):
     trim_from_epoch: int = Field(
         4, ge=0, description="from here on, non-digits that look like digits are left out"
     )
-    trim_below: float = Field(0.03, ge=0, lt=1, description="... those whose share of `none` is below this")
+    trim_below: float = Field(0.1, ge=0, lt=1, description="... those whose share of `none` is below this")
 
 
 class Source(Section):

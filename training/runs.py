@@ -22,7 +22,7 @@ from processor.prediction.classifier import Classifier, softmax
 from processor.records import Glyphs
 from processor.results.publish import write_whole
 from training import calibrate, evaluate, fit
-from training.inks import Labels
+from training.inks import NONE, Labels
 from training.publish import data_row, find_run, write_manifest, write_run
 from training.recipe import Recipe
 from training.sources import Corpus, gather
@@ -66,7 +66,7 @@ def calibrate_run(run: Path, images: Glyphs, labels: Labels) -> ModelFolder:
     logits = Classifier.load(run).logits(images)
     temperature = round(calibrate.fit_temperature(logits, labels), 4)
     probabilities = softmax(logits / np.float32(temperature))
-    thresholds = {"acceptance": calibrate.acceptances(probabilities, labels)}
+    thresholds = {"acceptance": calibrate.acceptances(probabilities[labels != NONE], labels[labels != NONE])}
     metrics = {**model.manifest["metrics"], "validation": evaluate.mixed_figures(probabilities, labels)}
     write_manifest(
         run, {**model.manifest, "temperature": temperature, "thresholds": thresholds, "metrics": metrics}

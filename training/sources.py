@@ -84,7 +84,7 @@ def _mnist_proposals(shelf: Shelf) -> tuple[Inks, Inks]:
     trained, kept = shelf.mnist
     return (
         negatives.proposals(trained, 4000, shelf.generator(4)),
-        negatives.proposals(kept, 300, shelf.generator(5)),
+        negatives.proposals(kept, 150, shelf.generator(5)),
     )
 
 

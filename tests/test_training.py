@@ -1,0 +1,539 @@
+"""Training: sources and splits, augmentation, non-digits, calibration, a tiny run, the archive's doors."""
+
+import gzip
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from typer.testing import CliRunner
+
+from processor.errors import BadCommand, BadModel, BadSettings
+from processor.prediction.archive import current_name, find_model
+from processor.prediction.classifier import Classifier, softmax
+from processor.prediction.glyphs import normalise, stroke_width
+from processor.records import Box, Page
+from training import datasets, drawn, negatives
+from training.augment import Augmenter, Hand
+from training.calibrate import acceptances, calibration_error, fit_temperature
+from training.cli import app
+from training.cutting import cut_boxes, label_candidates
+from training.evaluate import digit_figures, non_digit_figures
+from training.fit import Batches, Epoch, train, validation_glyphs
+from training.inks import NONE, Inks, collect, per_digit, split_by_group
+from training.publish import LICENCES, promote, publish
+from training.recipe import Recipe, load_recipe, shipped_recipes
+from training.sources import SOURCES, Corpus, Pool, gather
+
+SAMPLE = Path(__file__).parent / "data" / "mnist-sample.npz"
+
+TINY = """
+[network]
+parameters = { classes = 11, widths = [8, 16], hidden = 8, dropout = 0.0 }
+
+[schedule]
+epochs = 2
+batches_per_epoch = 4
+batch = 32
+trim_from_epoch = 2
+
+[[source]]
+name = "mnist"
+share = 5
+untouched = 0.5
+
+[[source]]
+name = "marks"
+share = 2
+"""
+
+Training = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module")
+def digits() -> Inks:
+    with np.load(SAMPLE) as data:
+        return collect("mnist-train", list(data["images"]), data["labels"], data["writers"])
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(7)
+
+
+def write_idx(file: Path, values: NDArray[np.generic]) -> None:
+    kind = {"uint8": 8, "int32": 12}[values.dtype.name]
+    header = bytes([0, 0, kind, values.ndim]) + np.array(values.shape, ">i4").tobytes()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    content = values.astype(values.dtype.newbyteorder(">")).tobytes()
+    file.write_bytes(gzip.compress(header + content))
+
+
+@pytest.fixture
+def data(tmp_path: Path, digits: Inks) -> Path:
+    """A data folder with the sample as MNIST's training and test part."""
+    folder = tmp_path / "data"
+    labels = np.zeros((len(digits), 8), np.int32)
+    labels[:, 2] = digits.groups
+    for stem, part in (("train", "train"), ("t10k", "test")):
+        write_idx(folder / "mnist" / f"{stem}-images-idx3-ubyte.gz", np.stack(list(digits.images)))
+        write_idx(folder / "mnist" / f"{stem}-labels-idx1-ubyte.gz", digits.labels.astype(np.uint8))
+        write_idx(folder / "mnist" / "writers" / f"qmnist-{part}-labels-idx2-int.gz", labels)
+    return folder
+
+
+# --- recipes -------------------------------------------------------------------------------------------
+
+
+def test_every_shipped_recipe_names_sources_that_exist() -> None:
+    assert "default" in shipped_recipes()
+    for name in shipped_recipes():
+        recipe = load_recipe(name)
+        assert recipe.name == name
+        assert {source.name for source in recipe.source} <= SOURCES.keys()
+
+
+def test_flags_win_over_the_recipe_and_none_keeps_it() -> None:
+    usual = load_recipe("default")
+    changed = load_recipe("default", epochs=3, seed=None)
+    assert changed.schedule.epochs == 3
+    assert changed.schedule.seed == usual.schedule.seed
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("not toml", "not valid TOML"),
+        ("[schedule]\nepochs = 0\n[[source]]\nname='mnist'\nshare=1", "epochs"),
+        ("[schedule]\nepoch = 3\n[[source]]\nname='mnist'\nshare=1", "epoch"),
+        ("[[source]]\nname='mnist'\nshare=-1", "share"),
+        ("", "source"),
+    ],
+)
+def test_a_recipe_that_cannot_be_is_refused_by_its_key(tmp_path: Path, text: str, named: str) -> None:
+    file = tmp_path / "odd.toml"
+    file.write_text(text)
+    with pytest.raises(BadSettings, match=named):
+        load_recipe(str(file))
+
+
+def test_a_recipe_that_is_not_there_is_refused_with_those_that_are() -> None:
+    with pytest.raises(BadSettings, match="default"):
+        load_recipe("defalt")
+
+
+# --- sources and splits --------------------------------------------------------------------------------
+
+
+def test_mnist_comes_with_its_writers(data: Path, digits: Inks) -> None:
+    found = datasets.mnist(data / "mnist", "train")
+    np.testing.assert_array_equal(found.images[3], digits.images[3])
+    np.testing.assert_array_equal(found.labels, digits.labels)
+    np.testing.assert_array_equal(found.groups, digits.groups)
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [(b"", "no idx file"), (b"\0\0\x08\x01\0\0\0\x05abc", "header says 5"), (b"PK\3\4aaaaaa", "no idx file")],
+)
+def test_a_file_that_is_no_idx_is_refused_by_name(tmp_path: Path, content: bytes, named: str) -> None:
+    file = tmp_path / "images-idx1-ubyte"
+    file.write_bytes(content)
+    with pytest.raises(BadCommand, match=named):
+        datasets.read_idx(file)
+    with pytest.raises(BadCommand, match=r"absent\.gz"):
+        datasets.read_idx(tmp_path / "absent.gz")
+
+
+def test_no_writer_stands_on_both_sides_of_a_split(digits: Inks, rng: np.random.Generator) -> None:
+    trained, kept = split_by_group(digits, 0.3, rng)
+    assert len(trained) + len(kept) == len(digits)
+    assert len(kept) == 30
+    assert not set(trained.groups) & set(kept.groups)
+
+
+@given(st.integers(0, 12))
+def test_so_many_of_each_digit_are_taken_where_there_are_so_many(count: int) -> None:
+    labels = [digit for digit in range(10) for _ in range(digit)]
+    inks = collect("any", [np.zeros((1, 1), np.uint8)] * len(labels), labels, labels)
+    found = per_digit(inks, count, np.random.default_rng(0))
+    np.testing.assert_array_equal(np.bincount(found.labels, minlength=10), np.minimum(np.arange(10), count))
+    assert len(per_digit(inks, -1, np.random.default_rng(0))) == len(labels)
+
+
+def test_the_strips_held_out_are_always_the_same_and_never_trained_on(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    for number in range(30):
+        (tmp_path / "images" / f"{number}.jpg").touch()
+    out = datasets.held_out_strips(tmp_path, count=8)
+    assert len(out) == 8
+    for name in sorted(out)[:4]:
+        (tmp_path / "images" / name).unlink()
+    assert datasets.held_out_strips(tmp_path, count=4) == frozenset(sorted(out)[4:])
+
+
+def test_a_digest_tells_one_changed_pixel(digits: Inks) -> None:
+    changed = [image.copy() for image in digits.images]
+    changed[5][14, 14] ^= 1
+    other = Inks(digits.source, changed, digits.labels, digits.groups)
+    assert digits.digest() == digits.take(range(len(digits))).digest() != other.digest()
+
+
+def test_an_unknown_source_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    recipe = Recipe.model_validate({"name": "odd", "source": [{"name": "emnist", "share": 1}]})
+    with pytest.raises(BadSettings, match=r"'emnist'.*jc-progjava"):
+        gather(recipe, tmp_path)
+
+
+def test_data_that_are_not_there_are_named(tmp_path: Path) -> None:
+    with pytest.raises(BadCommand, match="train-images"):
+        gather(load_recipe("default"), tmp_path)
+
+
+def test_every_source_has_its_licence() -> None:
+    made = {"mnist": "mnist-train", "mnist-proposals": "proposals"}
+    assert {made.get(name, name) for name in SOURCES} <= LICENCES.keys()
+
+
+# --- augmentation and non-digits -----------------------------------------------------------------------
+
+
+def test_augmentation_repeats_itself_with_the_same_generator(digits: Inks) -> None:
+    augment = Augmenter(Hand())
+    one = [augment(image, np.random.default_rng(3)) for image in digits.images[:20]]
+    two = [augment(image, np.random.default_rng(3)) for image in digits.images[:20]]
+    for first, second in zip(one, two, strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("scale", [1, 3, 6])
+def test_a_digit_is_still_itself_when_it_was_augmented_gently(digits: Inks, scale: int) -> None:
+    """At any size: enlarging and shrinking take different ways through OpenCV."""
+    none = dict.fromkeys(
+        ("stroke", "binarised", "blurred", "coarse", "broken", "underlined", "smudged", "salted"), 0.0
+    )
+    augment = Augmenter(Hand(rotation_degrees=0, shear=0, stretch=0, elastic=0, **none))
+    rng = np.random.default_rng(1)
+    for image in digits.images[:10]:
+        large = np.kron(image, np.ones((scale, scale), np.uint8))
+        assert likeness(normalise(augment(large, rng)), normalise(large)) > 0.85
+
+
+def likeness(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """The best correlation of two glyphs, one of them shifted by at most a pixel."""
+    shifts = [np.roll(one, (y, x), (0, 1)) for y in (-1, 0, 1) for x in (-1, 0, 1)]
+    return float(max(np.corrcoef(shifted.ravel(), other.ravel())[0, 1] for shifted in shifts))
+
+
+def test_no_augmentation_loses_all_ink_or_leaves_the_range(digits: Inks, rng: np.random.Generator) -> None:
+    wild = Hand(stroke=1, binarised=0.5, blurred=1, coarse=0.5, broken=1, underlined=1, smudged=1, salted=1)
+    augment = Augmenter(wild)
+    for image in digits.images:
+        ink = augment(image, rng)
+        assert ink.dtype == np.float32
+        assert np.isfinite(ink).all()
+        assert ink.max() > 0.2
+        assert ink.min() >= -0.01
+
+
+def test_strokes_become_both_bolder_and_finer(digits: Inks, rng: np.random.Generator) -> None:
+    augment = Augmenter(Hand(stroke=1))
+    image = digits.images[0]
+    widths = [stroke_width(normalise(augment(image, rng))) for _ in range(40)]
+    usual = stroke_width(normalise(image))
+    assert min(widths) < usual < max(widths)
+
+
+def test_non_digits_are_labelled_none_and_hold_ink(digits: Inks, rng: np.random.Generator) -> None:
+    letters = drawn.printed("AR", [NONE] * 2, "printed-letters", scripts=True)
+    for inks in (
+        negatives.pieces(digits, 40, rng),
+        negatives.runs(digits, 40, rng),
+        negatives.marks(200, rng),
+        letters,
+    ):
+        assert set(inks.labels) == {NONE}
+        assert all(image.any() and image.dtype == np.uint8 for image in inks.images)
+
+
+def test_printed_and_european_digits_cover_what_they_promise(rng: np.random.Generator) -> None:
+    printed = drawn.printed("0123456789", range(10), "printed-digits")
+    assert set(printed.labels) == set(range(10))
+    european = drawn.european(3, rng)
+    forms = {digit: len(forms) for digit, forms in drawn.EUROPEAN.items()}
+    assert {int(d): int((european.labels == d).sum()) for d in set(european.labels)} == {
+        digit: 3 * count for digit, count in forms.items()
+    }
+    # A form that was taken apart into its points would leave specks instead of strokes.
+    for image in european.images:
+        count, _, stats, _ = cv2.connectedComponentsWithStats((image > 100).view(np.uint8))
+        assert count - 1 <= 3
+        assert stats[1:, cv2.CC_STAT_HEIGHT].max() > 30
+
+
+def test_proposals_are_labelled_by_the_digits_they_hold() -> None:
+    left, right = np.zeros((60, 90), np.uint8), np.zeros((60, 90), np.uint8)
+    cv2.ellipse(left, (24, 30), (15, 20), 0, 0, 360, 255, 4)
+    cv2.ellipse(right, (56, 30), (15, 20), 0, 0, 360, 255, 4)
+    row = np.maximum(left, right)
+    found = label_candidates(row, row > 0, [(0, left > 0), (0, right > 0)])
+    whole = [image for image, label in found if label == 0]
+    # The seams pass the place where the digits touch on either side: each may keep the other's edge.
+    assert len(whole) == 2
+    assert all(30 <= image.shape[1] <= 42 for image in whole)
+    others = [image.shape[1] for image, label in found if label == NONE]
+    assert min(others) < 20
+    assert max(others) > 50
+
+
+def test_proposals_of_mnist_rows_hold_digits_and_non_digits(digits: Inks, rng: np.random.Generator) -> None:
+    labels = negatives.proposals(digits, 12, rng).labels
+    assert (labels == NONE).sum() > 10
+    assert (labels != NONE).sum() > 3
+
+
+def test_digits_are_cut_by_their_boxes_without_the_neighbours() -> None:
+    page = np.full((50, 120), 235, np.uint8)
+    cv2.line(page, (25, 10), (25, 40), 30, 3)
+    cv2.ellipse(page, (60, 25), (9, 15), 0, 0, 360, 30, 3)
+    cv2.line(page, (95, 10), (95, 40), 30, 3)
+    boxes = [(1, Box(20, 8, 10, 35)), (0, Box(48, 8, 24, 35)), (1, Box(90, 8, 10, 35))]
+    cut = cut_boxes(Page(number=1, pixels=page, dpi=None), boxes)
+    assert [digit for _, digit in cut] == [1, 0, 1]
+    hole = normalise(cut[1][0])
+    assert hole[14, 14] < 0.2
+    assert np.ptp(np.flatnonzero(normalise(cut[0][0]).any(axis=0))) < 8
+
+
+# --- the loop ------------------------------------------------------------------------------------------
+
+
+def a_recipe(tmp_path: Path, **schedule: int) -> Recipe:
+    file = tmp_path / "tiny.toml"
+    file.write_text(TINY)
+    return load_recipe(str(file), **schedule)
+
+
+def a_corpus(digits: Inks) -> Corpus:
+    marks = negatives.marks(40, np.random.default_rng(2))
+    return Corpus((Pool(digits, 5, 0.5), Pool(marks, 2, 0.0)), (digits.take(range(20)),))
+
+
+def no_step() -> None:
+    pass
+
+
+def test_batches_repeat_themselves_and_differ_from_each_other(tmp_path: Path, digits: Inks) -> None:
+    batches = Batches(a_corpus(digits).pools, a_recipe(tmp_path).schedule, Hand())
+    assert len(batches) == 8
+    images, labels = batches[3]
+    assert images.shape == (32, 1, 28, 28)
+    again, same = batches[3]
+    assert (images == again).all()
+    assert (labels == same).all()
+    assert not (images == batches[4][0]).all()
+    with pytest.raises(IndexError):
+        batches[8]
+
+
+def test_training_lowers_the_loss_and_repeats_itself(tmp_path: Path, digits: Inks) -> None:
+    recipe, corpus = a_recipe(tmp_path, epochs=3, batches_per_epoch=12), a_corpus(digits)
+    epochs: list[Epoch] = []
+    first = train(recipe, corpus, workers=0, tell=epochs.append, step=no_step)
+    second = train(recipe, corpus, workers=0, tell=epochs.append, step=no_step)
+    assert [epoch.epoch for epoch in epochs] == [1, 2, 3] * 2
+    assert epochs[2].loss < 0.85 * epochs[0].loss
+    assert epochs[2].validation_accuracy > epochs[0].validation_accuracy
+    assert not first.training
+    weights = zip(first.state_dict().values(), second.state_dict().values(), strict=True)
+    assert all((one == other).all() for one, other in weights)
+
+
+def test_validation_holds_each_sample_clean_and_augmented(digits: Inks) -> None:
+    images, labels = validation_glyphs([digits.take(range(6))], seed=1)
+    assert images.shape == (12, 1, 28, 28)
+    np.testing.assert_array_equal(labels[:6], labels[6:])
+    np.testing.assert_array_equal(images[0, 0], normalise(digits.images[0]))
+    assert not (images[:6] == images[6:]).all()
+
+
+# --- calibration and figures ---------------------------------------------------------------------------
+
+
+def scores(count: int, spread: float) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Logits whose softmax is exactly how often each class is right."""
+    rng = np.random.default_rng(11)
+    logits = (rng.standard_normal((count, 11)) * spread).astype(np.float32)
+    chances = softmax(logits).cumsum(axis=1)
+    labels = (rng.random((count, 1)) > chances).sum(axis=1).clip(0, 10)
+    return logits, labels.astype(np.int64)
+
+
+@pytest.mark.parametrize("temperature", [0.4, 1.0, 3.0])
+def test_the_temperature_that_was_put_in_is_found(temperature: float) -> None:
+    logits, labels = scores(6000, 3.0)
+    assert fit_temperature(logits * np.float32(temperature), labels) == pytest.approx(temperature, rel=0.06)
+
+
+def test_calibrated_scores_have_no_calibration_error_and_boasts_have() -> None:
+    logits, labels = scores(6000, 3.0)
+    assert calibration_error(softmax(logits), labels) < 0.02
+    assert calibration_error(softmax(logits * 4), labels) > 0.1
+
+
+@given(st.integers(0, 1000))
+@settings(max_examples=15, deadline=None)
+def test_accepted_digits_keep_the_error_rate(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    probabilities = softmax((rng.standard_normal((800, 11)) * 4).astype(np.float32))
+    right = rng.random(800) < probabilities[:, :10].max(axis=1)
+    labels = np.where(right, probabilities[:, :10].argmax(axis=1), NONE)
+    rows = acceptances(probabilities, labels, (0.05, 0.2))
+    for row in rows:
+        taken = probabilities[:, :10].max(axis=1) >= row["confidence"]
+        assert taken.sum() == 0 or (~right[taken]).mean() <= row["max_error_rate"] + 1e-9
+    assert rows[0]["confidence"] >= rows[1]["confidence"]
+    assert rows[0]["coverage"] <= rows[1]["coverage"]
+
+
+def test_non_digits_that_pass_count_as_errors() -> None:
+    sure = np.zeros((20, 11), np.float32)
+    sure[:, 3] = np.linspace(0.9, 0.7, 20)
+    labels = np.array([3] * 10 + [NONE] * 10)
+    (row,) = acceptances(sure, labels, (0.1,))
+    assert row["coverage"] == 1.0
+    assert 0.78 < row["confidence"] < 0.82
+
+
+def test_figures_tell_a_digit_eaten_by_none_from_a_wrong_one() -> None:
+    rows = np.full((4, 11), 0.01, np.float32)
+    rows[[0, 1, 2, 3], [5, 5, 6, 7]] = 0.4
+    rows[1, NONE] = 0.5
+    found = digit_figures(rows, np.array([5, 5, 6, 8]))
+    assert (found["accuracy"], found["accuracy_over_all_classes"]) == (0.75, 0.5)
+    assert non_digit_figures(rows, 0.3)["accepted"] == 1
+    assert non_digit_figures(rows, 0.3)["taken_for_a_digit"] == 0.75
+    assert non_digit_figures(rows, 0.45)["accepted"] == 0
+
+
+# --- the command line ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def training(home: Path) -> Training:
+    """Runs the console command `training` in the product folder, with an archive and a recipe of its own."""
+    (home / "models_archive").mkdir()
+    (home / "tiny.toml").write_text(TINY)
+
+    def run(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+        command = [str(Path(sys.executable).with_name("training")), *map(str, arguments)]
+        return subprocess.run(command, cwd=home, capture_output=True, text=True, timeout=200, check=False)
+
+    return run
+
+
+def test_a_model_is_trained_published_promoted_and_listed(training: Training, home: Path, data: Path) -> None:
+    recipe = ("--recipe", home / "tiny.toml", "--data", data, "--workers", "0")
+    fitted = training("fit", *recipe, "--out", home / "runs" / "one", "--samples", "5", "--publish", "tiny-1")
+    assert fitted.returncode == 0, fitted.stderr
+    assert "epoch 2/2" in fitted.stderr
+    assert fitted.stdout.strip() == str(home / "models_archive" / "tiny-1")
+    history = json.loads((home / "runs" / "one" / "history.json").read_text())
+    assert [row["epoch"] for row in history] == [1, 2]
+
+    call("promote", "tiny-1")
+    model = find_model(home / "models_archive", "current")
+    assert model.name == "tiny-1"
+    assert model.manifest["metrics"]["mnist-test"]["count"] == 100
+    assert model.manifest["recipe"]["samples"] == 5
+    assert {row["source"] for row in model.manifest["data"]} == {"mnist-train", "marks"}
+    assert Classifier.load(model.path).probabilities(np.zeros((2, 1, 28, 28), np.float32)).shape == (2, 11)
+
+    assert json.loads(call("list", "--json"))["current"] == "tiny-1"
+    judged = json.loads(call("evaluate", "current", "--data", data, "--json"))
+    assert judged == {"mnist-test": model.manifest["metrics"]["mnist-test"]}
+    again = json.loads(call("calibrate", home / "runs" / "one", "--data", data, "--json"))
+    assert again["temperature"] == model.temperature
+
+    with pytest.raises(BadCommand, match="not empty"):
+        call("fit", *recipe, "--out", home / "runs" / "one")
+
+
+def call(*arguments: str | Path) -> str:
+    """What the command prints on stdout, run in this process; its errors are raised."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.stdout
+
+
+def test_a_model_that_is_not_there_ends_with_its_exit_code(training: Training) -> None:
+    refused = training("promote", "nobody")
+    assert refused.returncode == 4
+    assert "nobody" in refused.stderr
+    assert training("fit", "--recipe", "nothing").returncode == 3
+
+
+@pytest.mark.parametrize("command", ["", "fit", "evaluate", "calibrate", "publish", "promote", "list"])
+def test_every_command_has_its_help(training: Training, command: str) -> None:
+    shown = training(*command.split(), "--help")
+    assert shown.returncode == 0
+    assert command in shown.stdout
+    if command:
+        assert "--settings" in shown.stdout
+
+
+def test_help_does_not_wait_for_torch() -> None:
+    code = "import training.cli, sys; sys.exit('torch' in sys.modules or 'cv2' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# --- publishing ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A finished run: the shipped model's weights under a run's name."""
+    from tests.test_classifier import add_model, some_tensors
+
+    return add_model(tmp_path / "run", some_tensors())
+
+
+def test_a_published_model_never_changes(tmp_path: Path, run: Path) -> None:
+    models = tmp_path / "archive"
+    first = publish(run, models, "one")
+    content = {file.name: file.read_bytes() for file in first.path.iterdir()}
+    with pytest.raises(BadCommand, match="already"):
+        publish(run, models, "one")
+    assert {file.name: file.read_bytes() for file in first.path.iterdir()} == content
+    assert [folder.name for folder in models.iterdir()] == ["one"]
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "CURRENT", "current", "x" * 300, "a b"])
+def test_a_name_that_cannot_be_a_folders_is_refused(tmp_path: Path, run: Path, name: str) -> None:
+    with pytest.raises(BadCommand):
+        publish(run, tmp_path / "archive", name)
+
+
+def test_a_damaged_run_is_not_published(tmp_path: Path, run: Path) -> None:
+    (run / "weights.safetensors").write_bytes(b"gone")
+    with pytest.raises(BadModel, match=r"weights\.safetensors"):
+        publish(run, tmp_path / "archive", "one")
+    assert not (tmp_path / "archive" / "one").exists()
+
+
+def test_a_model_that_cannot_be_loaded_is_not_promoted(tmp_path: Path, run: Path) -> None:
+    models = tmp_path / "archive"
+    publish(run, models, "one")
+    promote(models, "one")
+    publish(run, models, "two")
+    (models / "two" / "weights.safetensors").write_bytes(b"gone")
+    with pytest.raises(BadModel):
+        promote(models, "two")
+    assert current_name(models) == "one"
