@@ -35,7 +35,7 @@ class Schedule(Section):
     label_smoothing: float = Field(0.02, ge=0, lt=1)
     averaging: float = Field(0.998, ge=0, lt=1, description="decay of the averaged weights, per step")
     trim_from_epoch: int = Field(
-        4, ge=0, description="from here on, non-digits that look like digits are left out"
+        3, ge=0, description="from here on, non-digits that look like digits are left out"
     )
     trim_below: float = Field(0.1, ge=0, lt=1, description="... those whose share of `none` is below this")
 
