@@ -1,9 +1,11 @@
 """Training: sources and splits, augmentation, non-digits, calibration, a tiny run, the archive's doors."""
 
 import gzip
+import io
 import json
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 from typer.testing import CliRunner
 
 from processor.errors import BadCommand, BadModel, BadSettings
@@ -25,7 +28,7 @@ from training.augment import Augmenter, Hand
 from training.calibrate import acceptances, calibration_error, fit_temperature
 from training.cli import app
 from training.cutting import cut_boxes, label_candidates
-from training.evaluate import digit_figures, non_digit_figures
+from training.evaluate import digit_figures, digit_sets, non_digit_figures, non_digit_sets
 from training.fit import Batches, Epoch, train, validation_glyphs
 from training.inks import NONE, Inks, collect, per_digit, split_by_group
 from training.publish import LICENCES, promote, publish
@@ -200,6 +203,66 @@ def test_data_that_are_not_there_are_named(tmp_path: Path) -> None:
 def test_every_source_has_its_licence() -> None:
     made = {"mnist": "mnist-train", "mnist-proposals": "proposals"}
     assert {made.get(name, name) for name in SOURCES} <= LICENCES.keys()
+
+
+def write_strips(folder: Path, digits: Inks, count: int) -> None:
+    """Cheque strips of a 3 and a 7 on grey paper, with a box for each digit."""
+    (folder / "images").mkdir(parents=True)
+    pair = [digits.images[int(np.flatnonzero(digits.labels == digit)[0])] for digit in (3, 7)]
+    ink = np.kron(np.hstack([np.zeros((28, 4)), pair[0], pair[1], np.zeros((28, 4))]), np.ones((2, 2)))
+    image = Image.fromarray((220 - 180 * ink / 255).astype(np.uint8))
+    images, annotations = [], []
+    for number in range(count):
+        images.append({"id": number, "file_name": f"{number}.png"})
+        image.save(folder / "images" / f"{number}.png")
+        for digit, x in ((7, 64), (3, 8)):
+            box = {"image_id": number, "category_id": digit, "bbox": [x, 0, 56, 56]}
+            annotations.append(box)
+    categories = [{"id": digit, "name": str(digit)} for digit in range(10)]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    (folder / "annotations.json").write_text(json.dumps(content))
+
+
+def test_cheque_sources_take_no_strip_that_is_held_out(tmp_path: Path, digits: Inks) -> None:
+    write_strips(tmp_path / "orand-car-a", digits, datasets.HELD_OUT_STRIPS + 20)
+    sources = [{"name": "cheque-digits", "share": 1}, {"name": "cheque-proposals", "share": 1}]
+    corpus = gather(Recipe.model_validate({"name": "cheques", "source": sources}), tmp_path)
+    by_box, proposed = corpus.pools
+    assert by_box.inks.labels.tolist() == [3, 7] * 18
+    assert corpus.validation[0].labels.tolist() == [3, 7] * 2
+    for image, label in zip(by_box.inks.images, by_box.inks.labels, strict=True):
+        original = digits.images[int(np.flatnonzero(digits.labels == label)[0])]
+        assert likeness(normalise(image), normalise(original)) > 0.85
+    assert {3, 7} <= set(proposed.inks.labels)
+    (held_out,) = digit_sets(tmp_path)
+    assert len(held_out.inks) == 2 * datasets.HELD_OUT_STRIPS
+
+
+def write_omniglot(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(file, "w") as archive:
+        for alphabet in ("Latin", "Greek"):
+            for character in (1, 2):
+                paper = Image.new("1", (105, 105), 1)
+                ImageDraw.Draw(paper).line((20, 20, 80, 30 * character), fill=0, width=3)
+                stream = io.BytesIO()
+                paper.save(stream, "PNG")
+                archive.writestr(f"small/{alphabet}/character0{character}/0001_01.png", stream.getvalue())
+
+
+def test_latin_letters_are_measured_on_and_never_trained_on(tmp_path: Path) -> None:
+    write_omniglot(tmp_path / "non-digits" / "omniglot.zip")
+    recipe = Recipe.model_validate({"name": "letters", "source": [{"name": "omniglot", "share": 1}]})
+    (pool,) = gather(recipe, tmp_path).pools
+    assert len(pool.inks) == 2
+    assert {int(image.max()) for image in pool.inks.images} == {255}
+    assert all((image > 0).mean() < 0.2 for image in pool.inks.images)
+    for kind in ("point", "comma"):
+        folder = tmp_path / "non-digits" / "strokes" / kind
+        folder.mkdir(parents=True)
+        Image.new("L", (9, 9), 255).save(folder / "1.png")
+    sets = {test.name: len(test.inks) for test in non_digit_sets(tmp_path)}
+    assert sets == {"latin-letters": 2, "latin-letters-unlike-digits": 1, "comma": 1, "point": 1}
 
 
 # --- augmentation and non-digits -----------------------------------------------------------------------

@@ -32,6 +32,9 @@ SIDE_IN_HEIGHTS = 0.9
 COVERED = 0.9
 """Of a line's length so much is ink, small gaps closed: the bars of a row of 7s are no line."""
 
+THICKER = 1.6
+"""Ink that runs so many times a line's thickness across it belongs to a stroke."""
+
 LEAST_REST = 0.03
 """Where less of the ink would be left beside a single line, it is the writing (a lone 1, a dash)."""
 
@@ -48,9 +51,8 @@ class Ruled:
 def remove_rulings(mask: Mask, digit_height: float) -> Ruled:
     """Tells writing from ruled lines in `mask` (H, W); `digit_height` in pixels.
 
-    A line is a thin run of straight pieces; where strokes touch it on both sides the pixels between them are
-    kept, so a digit that crosses a line stays whole. A stroke that lies in the line's direction within the
-    line is lost with it.
+    A line is a thin run of straight pieces; where ink runs across it the ink stays, so a digit that crosses
+    or touches a line stays whole. A stroke that lies within the line, in its direction, is lost with it.
     """
     horizontal, rows = _lines(mask, digit_height)
     turned, columns = _lines(np.ascontiguousarray(mask.T), digit_height, ends_on=horizontal.T)
@@ -59,7 +61,6 @@ def remove_rulings(mask: Mask, digit_height: float) -> Ruled:
     if rows + columns == 1 and rest.sum() < LEAST_REST * mask.sum():
         nothing = np.zeros_like(mask)
         return Ruled(mask, nothing, nothing)
-    rest |= _bridges(rest, horizontal, digit_height) | _bridges(rest.T, turned, digit_height).T
     return Ruled(rest, horizontal, upright)
 
 
@@ -104,7 +105,23 @@ def _lines(mask: Mask, digit_height: float, ends_on: Mask | None = None) -> tupl
             keep[i] = ink[i] / length <= _thickest(digit_height) and _meets(ends_on, stats[i], gap)
     found = keep[labels] & (pieces > 0)
     found = cv2.dilate(found.view(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_) & mask
+    for i in np.flatnonzero(keep):
+        _spare_strokes(found, mask, stats[i], ink[i] / covered[i])
     return found, int(keep.sum())
+
+
+def _spare_strokes(found: Mask, mask: Mask, stat: NDArray[np.int32], thickness: float) -> None:
+    """Takes the strokes that cross or lean on a horizontal line at `stat`, `thickness` px high, off `found`.
+
+    Where ink runs upwards for more than the line's own thickness, it is no line there.
+    """
+    reach = int(np.ceil(THICKER * thickness)) + 1
+    x, y, width, height = (int(v) for v in stat[:4])
+    place = slice(max(0, y - 2 * reach), y + height + 2 * reach), slice(x, x + width)
+    upright = cv2.morphologyEx(
+        np.ascontiguousarray(mask[place]).view(np.uint8), cv2.MORPH_OPEN, np.ones((reach, 1), np.uint8)
+    )
+    found[place] &= upright == 0
 
 
 def _is_line(length: int, climb: int, thickness: float, page: int, digit_height: float) -> bool:
@@ -134,12 +151,3 @@ def _meets(lines: Mask, stat: NDArray[np.int32], gap: int) -> bool:
     left = lines[top:bottom, max(0, start - reach) : start + reach]
     right = lines[top:bottom, max(0, end - reach) : end + reach]
     return bool(left.any() and right.any())
-
-
-def _bridges(rest: Mask, line: Mask, digit_height: float) -> Mask:
-    """Pixels of a horizontal `line` that lie between strokes of `rest` above and below it."""
-    reach = int(max(5, THICKNESS_IN_HEIGHTS * digit_height * 1.2)) | 1
-    closed = cv2.morphologyEx(
-        np.ascontiguousarray(rest).view(np.uint8), cv2.MORPH_CLOSE, np.ones((reach, 3), np.uint8)
-    )
-    return closed.view(np.bool_) & line
