@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 
 import cv2
 import numpy as np
@@ -84,39 +85,51 @@ def train(
     torch.manual_seed(plan.seed)
     # One core a worker: threads that share a core wait for each other in spin locks, ten times as long.
     torch.set_num_threads(max(1, (os.cpu_count() or 1) - max(1, workers)))
-    network = networks.build(recipe.network.architecture, recipe.network.parameters)
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    averaged = AveragedModel(network, avg_fn=_running_average(plan.averaging), use_buffers=True)
-    optimiser = torch.optim.AdamW(network.parameters(), weight_decay=plan.weight_decay, fused=True)
-    rates = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, plan.learning_rate, total_steps=plan.epochs * plan.batches_per_epoch, pct_start=0.2
-    )
+    trainer = _Trainer(networks.build(recipe.network.architecture, recipe.network.parameters), plan)
     validation = validation_glyphs(corpus.validation, plan.seed)
     batches = _stream(Batches(corpus.pools, plan, Hand()), workers)
     for epoch in range(1, plan.epochs + 1):
         started, losses, right = time.monotonic(), 0.0, 0
-        network.train()
-        for _ in range(plan.batches_per_epoch):
-            images, labels = next(batches)
-            loss, scores = _loss(network, images, labels, plan, trim=epoch >= plan.trim_from_epoch)
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            rates.step()
-            averaged.update_parameters(network)
-            losses += float(loss.detach())
-            right += int((scores.argmax(1) == labels).sum())
+        for images, labels in islice(batches, plan.batches_per_epoch):
+            loss, hits = trainer.learn(images, labels, trim=epoch >= plan.trim_from_epoch)
+            losses, right = losses + loss, right + hits
             step()
         tell(
             Epoch(
                 epoch=epoch,
                 loss=losses / plan.batches_per_epoch,
                 train_accuracy=right / (plan.batches_per_epoch * plan.batch),
-                validation_accuracy=accuracy(averaged.module, *validation),
+                validation_accuracy=accuracy(trainer.averaged.module, *validation),
                 seconds=time.monotonic() - started,
             )
         )
-    return averaged.module.eval()
+    return trainer.averaged.module.eval()
+
+
+class _Trainer:
+    """A network, its optimiser and the running average of its weights."""
+
+    def __init__(self, network: nn.Module, plan: Schedule) -> None:
+        self._plan = plan
+        self._network = network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        self._optimiser = torch.optim.AdamW(network.parameters(), weight_decay=plan.weight_decay, fused=True)
+        self._rates = torch.optim.lr_scheduler.OneCycleLR(
+            self._optimiser,
+            plan.learning_rate,
+            total_steps=plan.epochs * plan.batches_per_epoch,
+            pct_start=0.2,
+        )
+        self.averaged = AveragedModel(network, avg_fn=_running_average(plan.averaging), use_buffers=True)
+
+    def learn(self, images: Tensor, labels: Tensor, *, trim: bool) -> tuple[float, int]:
+        """One step on a batch; gives its mean loss and how many were right before the step."""
+        loss, scores = _loss(self._network, images, labels, self._plan, trim)
+        self._optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimiser.step()
+        self._rates.step()
+        self.averaged.update_parameters(self._network)
+        return float(loss.detach()), int((scores.argmax(1) == labels).sum())
 
 
 def validation_glyphs(validation: Sequence[Inks], seed: int) -> tuple[Glyphs, Labels]:
