@@ -12,10 +12,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+from torch import nn
 from typer.testing import CliRunner
 
 from processor.errors import BadCommand, BadModel, BadSettings
@@ -29,9 +31,9 @@ from training.calibrate import acceptances, calibration_error, fit_temperature
 from training.cli import app
 from training.cutting import cut_boxes, label_candidates
 from training.evaluate import digit_figures, digit_sets, non_digit_figures, non_digit_sets
-from training.fit import Batches, Epoch, train, validation_glyphs
+from training.fit import Batches, Epoch, batch_loss, running_average, train, validation_glyphs
 from training.inks import NONE, Inks, collect, per_digit, split_by_group
-from training.publish import LICENCES, promote, publish
+from training.publish import LICENCES, find_run, promote, publish
 from training.recipe import Recipe, load_recipe, shipped_recipes
 from training.sources import SOURCES, Corpus, Pool, gather
 
@@ -419,6 +421,42 @@ def test_training_lowers_the_loss_and_repeats_itself(tmp_path: Path, digits: Ink
     assert all((one == other).all() for one, other in weights)
 
 
+class Sure(nn.Module):
+    """Says of every glyph, whatever it is, that it is a 4; learns only through its one weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(20.0))
+
+    def forward(self, glyphs: torch.Tensor) -> torch.Tensor:
+        scores = torch.zeros(len(glyphs), 11)
+        return torch.cat([scores[:, :4], self.weight.expand(len(glyphs), 1), scores[:, 5:]], dim=1)
+
+
+def test_a_non_digit_that_looks_like_a_digit_is_left_out_once_trimming_begins(tmp_path: Path) -> None:
+    plan = a_recipe(tmp_path).schedule
+    images = torch.zeros(2, 1, 28, 28)
+    ambiguous = torch.tensor([4, NONE])
+    before, _ = batch_loss(Sure(), images, ambiguous, plan, trim=False)
+    after, _ = batch_loss(Sure(), images, ambiguous, plan, trim=True)
+    assert before > 5
+    assert after < 0.5
+    wrong, _ = batch_loss(Sure(), images, torch.tensor([4, 3]), plan, trim=True)
+    assert wrong > 5
+
+
+def test_the_running_average_forgets_the_untrained_weights_at_once_and_keeps_counters() -> None:
+    average = running_average(0.99)
+    start, goal = torch.zeros(3), torch.ones(3)
+    value = start
+    for step in range(1, 30):
+        value = average(value, goal, step)
+    assert value.min() > 0.9
+    late = average(start, goal, 10_000)
+    torch.testing.assert_close(late, torch.full((3,), 0.01))
+    assert average(torch.tensor(5), torch.tensor(9), 3) == 9
+
+
 def test_validation_holds_each_sample_clean_and_augmented(digits: Inks) -> None:
     images, labels = validation_glyphs([digits.take(range(6))], seed=1)
     assert images.shape == (12, 1, 28, 28)
@@ -600,3 +638,22 @@ def test_a_model_that_cannot_be_loaded_is_not_promoted(tmp_path: Path, run: Path
     with pytest.raises(BadModel):
         promote(models, "two")
     assert current_name(models) == "one"
+
+
+def test_promoting_the_current_model_changes_nothing(tmp_path: Path, run: Path) -> None:
+    models = tmp_path / "archive"
+    publish(run, models, "one")
+    with pytest.raises(BadModel):
+        promote(models, "current")
+    promote(models, "one")
+    assert promote(models, "current").name == current_name(models) == "one"
+
+
+def test_a_folder_without_a_finished_run_says_how_to_train_one(tmp_path: Path) -> None:
+    with pytest.raises(BadModel, match="training fit"):
+        find_run(tmp_path)
+
+
+def test_a_run_can_be_loaded_by_its_folder_before_it_is_published(run: Path) -> None:
+    assert find_run(run).name == "run"
+    assert Classifier.load(run).name == "run"

@@ -119,11 +119,11 @@ class _Trainer:
             total_steps=plan.epochs * plan.batches_per_epoch,
             pct_start=0.2,
         )
-        self.averaged = AveragedModel(network, avg_fn=_running_average(plan.averaging), use_buffers=True)
+        self.averaged = AveragedModel(network, avg_fn=running_average(plan.averaging), use_buffers=True)
 
     def learn(self, images: Tensor, labels: Tensor, *, trim: bool) -> tuple[float, int]:
         """One step on a batch; gives its mean loss and how many were right before the step."""
-        loss, scores = _loss(self._network, images, labels, self._plan, trim)
+        loss, scores = batch_loss(self._network, images, labels, self._plan, trim)
         self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
@@ -158,7 +158,7 @@ def accuracy(network: nn.Module, images: Glyphs, labels: Labels) -> float:
     return right / max(len(images), 1)
 
 
-def _running_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+def running_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
     """An exponential moving average that forgets faster at first: the untrained weights must not linger."""
 
     def average(old: Tensor, new: Tensor, steps: Tensor | int) -> Tensor:
@@ -179,7 +179,7 @@ def _stream(batches: Batches, workers: int) -> Iterator[Batch]:
     return iter(loader)
 
 
-def _loss(
+def batch_loss(
     network: nn.Module, images: Tensor, labels: Tensor, plan: Schedule, trim: bool
 ) -> tuple[Tensor, Tensor]:
     """The mean loss and the scores (B, classes) of one batch.

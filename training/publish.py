@@ -61,9 +61,9 @@ def publish(run: Path, models: Path, name: str) -> ModelFolder:
 
 def promote(models: Path, name: str) -> ModelFolder:
     """Makes the published model `name` the one in use; it is loaded first. Raises BadModel."""
-    model = archive.verify(models / name) if name != "current" else archive.find_model(models, name)
+    model = archive.find_model(models, name)
     Classifier.load(model.path)
-    write_whole(models / CURRENT, f"{name}\n".encode())
+    write_whole(models / CURRENT, f"{model.name}\n".encode())
     return model
 
 
