@@ -36,8 +36,8 @@ class Hand:
     blurred: float = 0.15
     coarse: float = 0.15
     broken: float = 0.08
-    underlined: float = 0.06
-    smudged: float = 0.08
+    underlined: float = 0.15
+    smudged: float = 0.1
     salted: float = 0.03
 
 
@@ -142,9 +142,9 @@ def _underline(ink: Ink, rng: np.random.Generator) -> Ink:
         return ink
     x, y, width, height = box
     edge = rng.random()
-    thickness = int(rng.integers(1, 2 + max(ink.shape) // 24))
+    thickness = int(rng.integers(1, 2 + max(ink.shape) // 18))
     tilt = rng.uniform(-0.04, 0.04) * max(width, height)
-    low, high = np.sort(rng.uniform(-0.1, 1.1, 2))
+    low, high = np.sort(rng.uniform(-0.3, 1.3, 2))
     if edge < 0.85:
         at = y + height * (rng.uniform(0.93, 1.04) if edge < 0.7 else rng.uniform(-0.05, 0.05))
         start, stop = (x + low * width, at), (x + high * width, at + tilt)

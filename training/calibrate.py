@@ -11,6 +11,9 @@ from training.inks import NONE, Labels
 ERROR_RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
 """The error rates for which a model's manifest holds a threshold."""
 
+LEAST_CONFIDENCE = 0.5
+"""No threshold is lower, however few errors there are: a digit that is less likely than not is no reading."""
+
 
 def fit_temperature(logits: NDArray[np.float32], labels: Labels) -> float:
     """The divisor of `logits` (N, classes) under which `labels` (N,) are most likely.
@@ -49,7 +52,7 @@ def acceptances(
     rows = []
     for rate in rates:
         within = np.flatnonzero(parted & (errors <= rate))
-        level = float(sorted_confidence[within[-1]]) if len(within) else 1.0
+        level = max(float(sorted_confidence[within[-1]]), LEAST_CONFIDENCE) if len(within) else 1.0
         taken = (confidence >= level) & (labels != NONE)
         coverage = int(taken.sum()) / total
         rows.append({"max_error_rate": rate, "confidence": level, "coverage": round(coverage, 4)})

@@ -191,6 +191,7 @@ def batch_loss(
         scores = network(images.to(memory_format=torch.channels_last))
     scores = scores.float()
     losses = functional.cross_entropy(scores, labels, reduction="none", label_smoothing=plan.label_smoothing)
+    losses = torch.where(labels == NONE, plan.none_weight * losses, losses)
     if trim:
         none = scores.detach().softmax(1)[:, NONE]
         losses = losses * ~((labels == NONE) & (none < plan.trim_below))

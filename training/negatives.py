@@ -11,8 +11,9 @@ from processor.records import Gray, Mask
 from training.cutting import Labelled, label_candidates
 from training.inks import NONE, Inks, collect
 
-LETTERS = "ACDEFGHJKLMNPQRTUVWXYadefhkmnprtuvwxy#%&?$@=+*<>{}[]~^"
-"""Printed characters that nobody takes for a digit: without O o I i l S s B b Z z g q c j | and brackets."""
+LETTERS = "ACDEFGHJKLMNPQRTUVWXYadefhkmnprtuvwxy#%&?$@=*<>{}[]~^"
+"""Printed characters that nobody takes for a digit: without O o I i l S s B b Z z g q c j | + and
+round brackets: some hands write 7 as a plus."""
 
 _SIDE = 64
 
@@ -94,7 +95,20 @@ def _row(digits: Inks, count: int, rng: np.random.Generator) -> tuple[Gray, list
         row = np.maximum(row, place)
         owners.append((int(digits.labels[i]), place > 110))
         right = x + width
+    if rng.random() < 0.3:
+        _underline(row, rng)
     return row, owners
+
+
+def _underline(row: Gray, rng: np.random.Generator) -> None:
+    """A dotted, dashed or whole ruled line through the digits' feet, as a form has it."""
+    width = row.shape[1]
+    y, thickness = rng.uniform(44, 54), int(rng.integers(1, 5))
+    dash, gap = (width, 1) if rng.random() < 0.3 else (int(rng.integers(1, 7)), int(rng.integers(2, 8)))
+    tilt = rng.normal(0, 2)
+    for x in range(0, width, dash + gap):
+        at = y + tilt * x / width + rng.normal(0, 0.6)
+        _pen(row, np.array([(float(x), at), (x + dash - 1.0, at)]), thickness)
 
 
 def _trimmed(image: Gray, height: float) -> Gray:
@@ -146,7 +160,7 @@ def _tick(canvas: Gray, rng: np.random.Generator) -> None:
 
 
 def _cross(canvas: Gray, rng: np.random.Generator) -> None:
-    turn = rng.choice([0.0, math.pi / 4]) + rng.normal(0, 0.15)
+    turn = math.pi / 4 + rng.normal(0, 0.15)  # never upright: some hands write 7 as a plus
     thickness = int(rng.integers(2, 8))
     for angle in (turn, turn + math.pi / 2 + rng.normal(0, 0.2)):
         reach = np.array([math.cos(angle), math.sin(angle)]) * rng.uniform(16, 27)

@@ -34,6 +34,7 @@ class Schedule(Section):
     weight_decay: float = Field(0.02, ge=0)
     label_smoothing: float = Field(0.02, ge=0, lt=1)
     averaging: float = Field(0.998, ge=0, lt=1, description="decay of the averaged weights, per step")
+    none_weight: float = Field(1.0, gt=0, description="how much a non-digit counts in the loss, against 1")
     trim_from_epoch: int = Field(
         3, ge=0, description="from here on, non-digits that look like digits are left out"
     )
