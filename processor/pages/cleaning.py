@@ -29,8 +29,18 @@ STROKE_SHARE = 0.45
 FAINT_SHARE = 0.22
 """Ink is what reaches this share of the page's typical stroke, wherever it stands."""
 
-NOISE_FACTOR = 5.0
-"""... and what stands out of the paper's grain by so many standard deviations."""
+STRIP = 300
+"""Pages lower or narrower than this are cut out around their writing, whose strokes are thick for them."""
+
+DARKEST_PAPER = 16.0
+DARKEST_IN_NOISE = 25.0
+"""Paper darker than so many gray levels, or than this multiple of the noise, shows no contrast."""
+
+TONE_WINDOWS = 7
+"""The paper's tone is taken over so many windows: less than half of that is ever ink."""
+
+GRAIN_FACTOR = 2.0
+"""What stands out of the paper by less than its own tone again is grain."""
 
 TEXTURE_SHARE = 0.6
 """Printed texture raises the limit at most to this share of the stroke; darker texture is rejected later."""
@@ -160,7 +170,14 @@ def _square(side: int) -> NDArray[np.uint8]:
 
 
 def background_window(shape: tuple[int, ...]) -> int:
-    """Odd side, in pixels, of the window that must be wider than any stroke: a twentieth of the page."""
+    """Odd side, in pixels, of a window wider than any stroke: a twentieth of a page, a quarter of a strip."""
+    height, width = shape
+    strip = 0.25 * min(height, width) if min(height, width) < STRIP else 0.0
+    return int(max(15, 0.05 * (height * width) ** 0.5, min(40, strip))) | 1
+
+
+def neighbourhood(shape: tuple[int, ...]) -> int:
+    """Odd side, in pixels, of the window in which strokes are compared with each other."""
     return int(max(15, 0.05 * (shape[0] * shape[1]) ** 0.5)) | 1
 
 
@@ -169,29 +186,55 @@ def flatten(gray: Gray) -> NDArray[np.float32]:
 
     The paper is a closing (Gonzalez & Woods, bottom-hat): it keeps hard edges of shadows, which a blurred
     background turns into false ink. Dark areas wider than the window count as paper.
+    It is taken of the smoothed page, which grain brightens less, and of the page itself with sharp edges.
     """
-    smooth = cv2.GaussianBlur(gray, (3, 3), 0)
-    paper = cv2.morphologyEx(smooth, cv2.MORPH_CLOSE, _square(background_window(gray.shape)))
-    contrast = 1 - gray.astype(np.float32) / np.maximum(paper, 16).astype(np.float32)
-    return np.asarray(np.clip(contrast - np.median(contrast), 0, 1), np.float32)
+    window = _square(background_window(gray.shape))
+    smooth = cv2.morphologyEx(cv2.GaussianBlur(gray, (3, 3), 0), cv2.MORPH_CLOSE, window)
+    paper = cv2.min(smooth, cv2.morphologyEx(gray, cv2.MORPH_CLOSE, window))
+    light = np.maximum(paper, max(DARKEST_PAPER, DARKEST_IN_NOISE * _noise(gray))).astype(np.float32)
+    return np.asarray(np.clip((paper.astype(np.float32) - gray) / light, 0, 1), np.float32)
+
+
+def _noise(gray: Gray) -> float:
+    """Standard deviation of the camera's noise in gray levels, from 1.8 median differences to a mean.
+
+    1.48 for a normal distribution, and a fifth more that is lost to the mean of three neighbours.
+    """
+    rows = gray[:: max(1, gray.shape[0] // 600)].astype(np.float32)
+    return 1.8 * float(np.median(np.abs(rows - cv2.blur(rows, (3, 1)))))
 
 
 def binarise(contrast: NDArray[np.float32]) -> Mask:
     """Ink pixels of `contrast` (H, W): above the grain, the page's faint limit and half of the stroke nearby.
 
-    After Su, Lu and Tan (2010), who threshold against the local maximum; grain is measured by the median
-    absolute deviation. Fails on bleed-through as dark as the writing.
+    After Su, Lu and Tan (2010), who threshold against the local maximum. Fails on bleed-through as dark as
+    the writing.
     """
-    grain = 1.4826 * float(np.median(np.abs(contrast - cv2.blur(contrast, (3, 3))))) * 1.5
-    floor = max(LOWEST_CONTRAST, NOISE_FACTOR * grain)
-    strong = contrast[contrast > floor]
+    window = neighbourhood(contrast.shape)
+    base = float(np.median(contrast))
+    contrast = contrast - base
+    grain = GRAIN_FACTOR * (_paper_tone(contrast, window) + base) - base
+    strong = contrast[contrast > np.maximum(grain, LOWEST_CONTRAST)]
     if strong.size < 8:
         return np.zeros(contrast.shape, np.bool_)
     stroke = float(np.percentile(strong, 90))
-    window = background_window(contrast.shape)
-    floor = max(floor, FAINT_SHARE * stroke, min(texture(contrast, stroke, window), TEXTURE_SHARE * stroke))
+    highest = TEXTURE_SHARE * stroke
+    floor = max(LOWEST_CONTRAST, FAINT_SHARE * stroke, min(texture(contrast, stroke, window), highest))
     peak = cv2.dilate(cv2.blur(contrast, (3, 3)), _square(window))
-    return np.asarray(contrast > np.maximum(floor, STROKE_SHARE * peak), np.bool_)
+    limit = np.maximum(np.clip(grain, floor, max(floor, highest)), STROKE_SHARE * peak)
+    return np.asarray(contrast > limit, np.bool_)
+
+
+def _paper_tone(contrast: NDArray[np.float32], window: int) -> NDArray[np.float32]:
+    """Contrast (H, W) of the bare paper around each pixel: the median over several windows.
+
+    A closing lies on the brightest grains, so bare paper has contrast, about half of what its darkest grains
+    reach; a dark desk beside the sheet has far more of it than the sheet.
+    """
+    step = max(1, window // 8)
+    sampled = (contrast[::step, ::step] * 128 + 128).clip(0, 255).astype(np.uint8)
+    tone = cv2.medianBlur(sampled, int(TONE_WINDOWS * window / step) | 1).astype(np.float32)
+    return np.asarray(cv2.resize((tone - 128) / 128, contrast.shape[::-1]), np.float32)
 
 
 def texture(contrast: NDArray[np.float32], stroke: float, window: int) -> float:

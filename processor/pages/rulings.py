@@ -35,6 +35,9 @@ COVERED = 0.9
 THICKER = 1.6
 """Ink that runs so many times a line's thickness across it belongs to a stroke."""
 
+REMAINS = 0.7
+"""A mark of which this share lies within a line is a piece of it."""
+
 LEAST_REST = 0.03
 """Where less of the ink would be left beside a single line, it is the writing (a lone 1, a dash)."""
 
@@ -103,11 +106,27 @@ def _lines(mask: Mask, digit_height: float, ends_on: Mask | None = None) -> tupl
             keep[i] = True
         elif ends_on is not None and length >= SIDE_IN_HEIGHTS * digit_height:
             keep[i] = ink[i] / length <= _thickest(digit_height) and _meets(ends_on, stats[i], gap)
-    found = keep[labels] & (pieces > 0)
-    found = cv2.dilate(found.view(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_) & mask
+    zone = keep[labels]
+    found = cv2.dilate((zone & (pieces > 0)).view(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_) & mask
     for i in np.flatnonzero(keep):
         _spare_strokes(found, mask, stats[i], ink[i] / covered[i])
-    return found, int(keep.sum())
+    return _with_remains(found, mask, zone), int(keep.sum())
+
+
+def _with_remains(found: Mask, mask: Mask, zone: Mask) -> Mask:
+    """`found` and what is left of its lines: marks of the rest of `mask` that lie within the lines' `zone`.
+
+    A line of a photograph climbs in steps, and a step shorter than a piece would be read as a 1.
+    """
+    if not found.any():
+        return found
+    rest = (mask & ~found).view(np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(rest, connectivity=8)
+    near = cv2.dilate(zone.view(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_)
+    inside = np.bincount(labels[near], minlength=count)
+    remains = inside > REMAINS * stats[:, cv2.CC_STAT_AREA]
+    remains[0] = False
+    return found | remains[labels]
 
 
 def _spare_strokes(found: Mask, mask: Mask, stat: NDArray[np.int32], thickness: float) -> None:
