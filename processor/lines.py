@@ -76,6 +76,7 @@ class Line:
     judged: tuple[Rejection | None, ...]
     specks: tuple[Mark, ...]
     height: float
+    page_digit_height: float
 
 
 def make_line(blobs: Sequence[Blob], page_shape: tuple[int, int], page_digit_height: float) -> Line:
@@ -96,6 +97,7 @@ def make_line(blobs: Sequence[Blob], page_shape: tuple[int, int], page_digit_hei
         judged=tuple(j for j, speck in zip(judged, is_speck, strict=True) if not speck),
         specks=tuple(Mark(b, None, 1.0, j) for b, j, s in zip(blobs, judged, is_speck, strict=True) if s),
         height=height,
+        page_digit_height=page_digit_height,
     )
 
 
@@ -168,7 +170,11 @@ def _best(
     for taken in paths.best:
         blob, rejection = sources[taken], None
         if taken.junk:
-            rejection = judged.get(blob) or open_set.unlike_any_digit(seen[blob].probabilities)
+            rejection = (
+                judged.get(blob)
+                or geometry.judge_size(blob.box, line.height, line.page_digit_height)
+                or open_set.unlike_any_digit(seen[blob].probabilities)
+            )
         core = max(range(taken.start, taken.stop), key=lambda i: parts[i].blob.area)
         agreeing = (
             share

@@ -252,14 +252,27 @@ def _read_file(file: Path) -> dict[str, Any]:
 def _read_environment() -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for variable, text in os.environ.items():
-        if not variable.upper().startswith(ENV_PREFIX) or "__" not in variable:
+        if not variable.upper().startswith(ENV_PREFIX):
             continue
-        section, _, key = variable[len(ENV_PREFIX) :].lower().partition("__")
+        section, separator, key = variable[len(ENV_PREFIX) :].lower().partition("__")
+        if not separator:
+            _refuse_single_underscore(variable, section)
+            continue
         if section not in Settings.model_fields:
             known = ", ".join(Settings.model_fields)
             raise BadSettings(f"{variable} names no section.", f"The sections are: {known}.")
         flat[f"{section}.{key}"] = _parse(section, key, text)
     return flat
+
+
+def _refuse_single_underscore(variable: str, rest: str) -> None:
+    """Refuses PROCESSOR_LIMITS_MAX_PAGES, but not other programs' variables (Windows' PROCESSOR_LEVEL)."""
+    for section in Settings.model_fields:
+        if rest.startswith(f"{section}_"):
+            right = f"{ENV_PREFIX}{section.upper()}__{rest[len(section) + 1 :].upper()}"
+            raise BadSettings(
+                f"{variable} names no setting.", f"Two underscores follow the section: {right}."
+            )
 
 
 def _parse(section: str, key: str, text: str) -> Any:

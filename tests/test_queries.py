@@ -280,6 +280,12 @@ class TestScanReport:
         show(engine, "a.png", "b")
         assert scan_report(engine, "a.png").scan["sha256"] == "b" * 64
 
+    def test_a_copy_of_the_same_name_gives_way_to_what_was_read(self, engine: Engine) -> None:
+        store(engine, "one/a.png", "a", a_result(a_page(a_number("12"))))
+        show(engine, "two/a.png", "a")
+        assert scan_report(engine, "a.png").scan["file"] == "one/a.png"
+        assert scan_report(engine, "two/a.png").scan["state"] == "duplicate"
+
     def test_a_name_in_two_folders_is_asked_back(self, engine: Engine) -> None:
         show(engine, "x/a.png", "a")
         show(engine, "y/a.png", "b")

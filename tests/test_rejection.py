@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from processor.records import Box, Cause, Status
-from processor.rejection.geometry import judge_blob
+from processor.rejection.geometry import judge_blob, judge_size
 from processor.rejection.open_set import digit_cost, judge_digit, judge_word, junk_cost, unlike_any_digit
 
 PAGE = (1000, 800)
@@ -32,6 +32,19 @@ def probabilities(digit: int, share: float, none: float) -> np.ndarray:
 )
 def test_what_shape_and_place_say(box: Box, cause: Cause | None) -> None:
     rejection = judge_blob(box, 40.0, PAGE)
+    assert (rejection.cause if rejection else None) == cause
+
+
+@pytest.mark.parametrize(
+    ("box", "cause"),
+    [
+        (Box(0, 0, 40, 45), None),
+        (Box(0, 0, 90, 45), Cause.SEVERAL_CHARACTERS),
+        (Box(0, 0, 300, 200), Cause.OVERSIZED),
+    ],
+)
+def test_what_size_says_of_a_mark_like_no_digit(box: Box, cause: Cause | None) -> None:
+    rejection = judge_size(box, 45.0, 40.0)
     assert (rejection.cause if rejection else None) == cause
 
 

@@ -153,6 +153,28 @@ def test_lists_in_the_environment(monkeypatch: pytest.MonkeyPatch, text: str) ->
     assert load().values.intake.ignore == ("*.bmp", "draft-*")
 
 
+def test_one_underscore_after_the_section_is_refused_with_the_right_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PROCESSOR_LIMITS_MAX_PAGES", "5")
+    with pytest.raises(BadSettings, match="PROCESSOR_LIMITS__MAX_PAGES"):
+        load()
+
+
+def test_variables_of_other_programs_are_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROCESSOR_ARCHITECTURE", "AMD64")
+    assert load().values.limits.max_pages == 500
+
+
+def test_a_relative_database_lies_beside_the_settings(home: Path) -> None:
+    assert (
+        load(flags={"database.url": "sqlite:///own.db"}).database_url
+        == f"sqlite:///{home.resolve() / 'own.db'}"
+    )
+    assert load(flags={"database.url": "sqlite:////tmp/own.db"}).database_url == "sqlite:////tmp/own.db"
+    assert load(flags={"database.url": "postgresql://host/db"}).database_url == "postgresql://host/db"
+
+
 def test_workers_count_resolves_to_a_number() -> None:
     assert Workers(count=3).resolved_count() == 3
     assert Workers().resolved_count() >= 1

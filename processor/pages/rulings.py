@@ -108,7 +108,7 @@ def _lines(mask: Mask, digit_height: float, ends_on: Mask | None = None) -> tupl
             keep[i] = ink[i] / length <= _thickest(digit_height) and _meets(ends_on, stats[i], gap)
     zone = keep[labels]
     found = cv2.dilate((zone & (pieces > 0)).view(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_) & mask
-    for i in np.flatnonzero(keep):
+    for i in (int(i) for i in np.flatnonzero(keep)):
         _spare_strokes(found, mask, stats[i], ink[i] / covered[i])
     return _with_remains(found, mask, zone), int(keep.sum())
 
@@ -126,7 +126,7 @@ def _with_remains(found: Mask, mask: Mask, zone: Mask) -> Mask:
     inside = np.bincount(labels[near], minlength=count)
     remains = inside > REMAINS * stats[:, cv2.CC_STAT_AREA]
     remains[0] = False
-    return found | remains[labels]
+    return np.asarray(found | remains[labels], np.bool_)
 
 
 def _spare_strokes(found: Mask, mask: Mask, stat: NDArray[np.int32], thickness: float) -> None:

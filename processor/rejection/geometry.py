@@ -12,6 +12,12 @@ LOW_DASH = 0.5
 LINE_LIKE = 9.0
 """A mark so many times wider than high is a piece of a ruled line."""
 
+OVERSIZED = 4.0
+"""Something so many digit heights high is a signature, a stamp or a drawing."""
+
+SEVERAL = 1.4
+"""Something so many times wider than its line is high, and like no digit, is several characters in one."""
+
 LOW_AT_EDGE = 0.75
 """A blob at the page's edge and lower than this share of its digits belongs to something cut off."""
 
@@ -33,4 +39,15 @@ def judge_blob(box: Box, digit_height: float, page_shape: tuple[int, int]) -> Re
     at_edge = box.y <= 0 or box.bottom >= page_height or box.x <= 0 or box.right >= page_width
     if at_edge and box.height < LOW_AT_EDGE * digit_height:
         return Rejection(Cause.EDGE, "digit heights", box.height / digit_height, LOW_AT_EDGE)
+    return None
+
+
+def judge_size(box: Box, line_height: float, page_digit_height: float) -> Rejection | None:
+    """Why a mark like no digit is too large for one; the line and the page's digits are so many px high."""
+    high = box.height / page_digit_height
+    if high >= OVERSIZED:
+        return Rejection(Cause.OVERSIZED, "digit heights", high, OVERSIZED)
+    wide = box.width / line_height
+    if wide >= SEVERAL:
+        return Rejection(Cause.SEVERAL_CHARACTERS, "width to line height", wide, SEVERAL)
     return None

@@ -191,6 +191,8 @@ def _find(connection: Connection, file: str) -> Fields:
         # LIKE does not tell upper case from lower in SQLite.
         [scan for scan in found if scan["file"].endswith("/" + name)],
     ):
+        # A copy was not read; what a person wants to see is the scan that it is a copy of.
+        at_place = [scan for scan in at_place if scan["state"] != "duplicate"] or at_place
         places = sorted({f"{scan['source']}/{scan['file']}" for scan in at_place})
         if len(places) > 1:
             raise BadCommand(f"{len(places)} scans are named {name}.", f"Name one: {_listed(places)}.")
