@@ -398,9 +398,10 @@ def no_step() -> None:
 def test_batches_repeat_themselves_and_differ_from_each_other(tmp_path: Path, digits: Inks) -> None:
     batches = Batches(a_corpus(digits).pools, a_recipe(tmp_path).schedule, Hand())
     assert len(batches) == 8
-    images, labels = batches[3]
+    images, labels, ambiguous = batches[3]
+    assert not ambiguous.any()
     assert images.shape == (32, 1, 28, 28)
-    again, same = batches[3]
+    again, same, _ = batches[3]
     assert (images == again).all()
     assert (labels == same).all()
     assert not (images == batches[4][0]).all()
@@ -436,13 +437,23 @@ class Sure(nn.Module):
 def test_a_non_digit_that_looks_like_a_digit_is_left_out_once_trimming_begins(tmp_path: Path) -> None:
     plan = a_recipe(tmp_path).schedule
     images = torch.zeros(2, 1, 28, 28)
-    ambiguous = torch.tensor([4, NONE])
-    before, _ = batch_loss(Sure(), images, ambiguous, plan, trim=False)
-    after, _ = batch_loss(Sure(), images, ambiguous, plan, trim=True)
+    piece, three, every = torch.tensor([4, NONE]), torch.tensor([4, 3]), torch.ones(2, dtype=torch.bool)
+    before, _ = batch_loss(Sure(), (images, piece, every), plan, trim=False)
+    after, _ = batch_loss(Sure(), (images, piece, every), plan, trim=True)
     assert before > 5
     assert after < 0.5
-    wrong, _ = batch_loss(Sure(), images, torch.tensor([4, 3]), plan, trim=True)
+    letter, _ = batch_loss(Sure(), (images, piece, ~every), plan, trim=True)
+    wrong, _ = batch_loss(Sure(), (images, three, every), plan, trim=True)
+    assert letter > 5
     assert wrong > 5
+
+
+def test_non_digits_count_as_much_as_the_recipe_says(tmp_path: Path) -> None:
+    plan = a_recipe(tmp_path).schedule
+    batch = (torch.zeros(2, 1, 28, 28), torch.tensor([NONE, NONE]), torch.zeros(2, dtype=torch.bool))
+    whole, _ = batch_loss(Sure(), batch, plan, trim=False)
+    half, _ = batch_loss(Sure(), batch, plan.model_copy(update={"none_weight": 0.5}), trim=False)
+    torch.testing.assert_close(half, whole / 2)
 
 
 def test_the_running_average_forgets_the_untrained_weights_at_once_and_keeps_counters() -> None:

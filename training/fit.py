@@ -22,8 +22,8 @@ from training.inks import NONE, Inks, Labels
 from training.recipe import Recipe, Schedule
 from training.sources import Corpus, Pool
 
-Batch = tuple[Tensor, Tensor]
-"""Glyphs (B, 1, 28, 28) float32 and labels (B,) int64."""
+Batch = tuple[Tensor, Tensor, Tensor]
+"""Glyphs (B, 1, 28, 28) float32, labels (B,) int64, and (B,) bool: which come from an ambiguous source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +59,12 @@ class Batches(Dataset[Batch]):
         cv2.setNumThreads(1)
         rng = np.random.default_rng((self._schedule.seed, number))
         inks, labels = [], np.empty(self._schedule.batch, np.int64)
-        for place, pool in enumerate(rng.choice(len(self._pools), self._schedule.batch, p=self._shares)):
+        chosen = rng.choice(len(self._pools), self._schedule.batch, p=self._shares)
+        for place, pool in enumerate(chosen):
             image, labels[place] = self._draw(self._pools[pool], rng)
             inks.append(image)
-        return torch.from_numpy(glyphs.batch(inks)), torch.from_numpy(labels)
+        ambiguous = np.array([pool.ambiguous for pool in self._pools])[chosen]
+        return torch.from_numpy(glyphs.batch(inks)), torch.from_numpy(labels), torch.from_numpy(ambiguous)
 
     def _draw(self, pool: Pool, rng: np.random.Generator) -> tuple[NDArray[np.generic], int]:
         index = int(rng.integers(len(pool.inks)))
@@ -90,8 +92,8 @@ def train(
     batches = _stream(Batches(corpus.pools, plan, Hand()), workers)
     for epoch in range(1, plan.epochs + 1):
         started, losses, right = time.monotonic(), 0.0, 0
-        for images, labels in islice(batches, plan.batches_per_epoch):
-            loss, hits = trainer.learn(images, labels, trim=epoch >= plan.trim_from_epoch)
+        for batch in islice(batches, plan.batches_per_epoch):
+            loss, hits = trainer.learn(batch, trim=epoch >= plan.trim_from_epoch)
             losses, right = losses + loss, right + hits
             step()
         tell(
@@ -121,15 +123,15 @@ class _Trainer:
         )
         self.averaged = AveragedModel(network, avg_fn=running_average(plan.averaging), use_buffers=True)
 
-    def learn(self, images: Tensor, labels: Tensor, *, trim: bool) -> tuple[float, int]:
+    def learn(self, batch: Batch, *, trim: bool) -> tuple[float, int]:
         """One step on a batch; gives its mean loss and how many were right before the step."""
-        loss, scores = batch_loss(self._network, images, labels, self._plan, trim)
+        loss, scores = batch_loss(self._network, batch, self._plan, trim=trim)
         self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
         self._rates.step()
         self.averaged.update_parameters(self._network)
-        return float(loss.detach()), int((scores.argmax(1) == labels).sum())
+        return float(loss.detach()), int((scores.argmax(1) == batch[1]).sum())
 
 
 def validation_glyphs(validation: Sequence[Inks], seed: int) -> tuple[Glyphs, Labels]:
@@ -179,14 +181,14 @@ def _stream(batches: Batches, workers: int) -> Iterator[Batch]:
     return iter(loader)
 
 
-def batch_loss(
-    network: nn.Module, images: Tensor, labels: Tensor, plan: Schedule, trim: bool
-) -> tuple[Tensor, Tensor]:
+def batch_loss(network: nn.Module, batch: Batch, plan: Schedule, *, trim: bool) -> tuple[Tensor, Tensor]:
     """The mean loss and the scores (B, classes) of one batch.
 
-    Some pieces and letters cannot be told from digits: half of a 1 is a 1. With `trim`, non-digits that the
-    network takes for digits all but surely are left out, so that they do not teach it to doubt real ones.
+    Some pieces of digits cannot be told from digits: half of a 1 is a 1. With `trim`, non-digits of an
+    ambiguous source that the network takes for digits all but surely are left out, so that they do not teach
+    it to doubt real ones.
     """
+    images, labels, ambiguous = batch
     with torch.autocast("cpu", torch.bfloat16):
         scores = network(images.to(memory_format=torch.channels_last))
     scores = scores.float()
@@ -194,5 +196,5 @@ def batch_loss(
     losses = torch.where(labels == NONE, plan.none_weight * losses, losses)
     if trim:
         none = scores.detach().softmax(1)[:, NONE]
-        losses = losses * ~((labels == NONE) & (none < plan.trim_below))
+        losses = losses * ~(ambiguous & (labels == NONE) & (none < plan.trim_below))
     return losses.mean(), scores.detach()

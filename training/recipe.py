@@ -35,18 +35,21 @@ class Schedule(Section):
     label_smoothing: float = Field(0.02, ge=0, lt=1)
     averaging: float = Field(0.998, ge=0, lt=1, description="decay of the averaged weights, per step")
     none_weight: float = Field(1.0, gt=0, description="how much a non-digit counts in the loss, against 1")
-    trim_from_epoch: int = Field(
-        3, ge=0, description="from here on, non-digits that look like digits are left out"
-    )
+    trim_from_epoch: int = Field(3, ge=0, description="from here on, ambiguous non-digits are left out")
     trim_below: float = Field(0.1, ge=0, lt=1, description="... those whose share of `none` is below this")
 
 
 class Source(Section):
-    """One source of samples; `share` is relative, `untouched` is the part that is not augmented."""
+    """One source of samples.
+
+    `share` is relative, `untouched` is the part that is not augmented; an `ambiguous` source has non-digits
+    that may look like digits, and is trimmed.
+    """
 
     name: str
     share: float = Field(gt=0)
     untouched: float = Field(0.0, ge=0, le=1)
+    ambiguous: bool = False
 
 
 class Recipe(Section):

@@ -26,6 +26,7 @@ class Pool:
     inks: Inks
     share: float
     untouched: float
+    ambiguous: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,7 +173,7 @@ def gather(recipe: Recipe, data: Path, samples: int = -1) -> Corpus:
     pools, validation = [], []
     for source in recipe.source:
         trained, kept = SOURCES[source.name](shelf)
-        pools.append(Pool(trained, source.share, source.untouched))
+        pools.append(Pool(trained, source.share, source.untouched, source.ambiguous))
         if len(kept):
             validation.append(kept)
     return Corpus(tuple(pools), tuple(validation))
