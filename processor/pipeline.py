@@ -21,6 +21,7 @@ from processor.records import (
     Box,
     DigitReading,
     Gray,
+    Mask,
     NumberReading,
     Page,
     PageReading,
@@ -28,7 +29,7 @@ from processor.records import (
     StagedFile,
     Status,
 )
-from processor.rejection.open_set import judge_digit
+from processor.rejection.open_set import is_sure, judge_digit
 from processor.results.annotate import annotate
 from processor.results.publish import output_name
 from processor.results.tables import scan_csv
@@ -70,20 +71,10 @@ def read_page(page: Page, reader: Reader) -> PageReading:
     blobs = find_blobs(paper.mask, least_side=max(3, round(GRAIN * paper.digit_height)))
     groups = group_lines([b.box for b in blobs])
     lines = [make_line([blobs[i] for i in g], paper.mask.shape, paper.digit_height) for g in groups]
-    numbers: list[NumberReading] = []
-    rejected: list[DigitReading] = []
-    for marks in read_lines(lines, paper.ink, reader.classify):
-        readings = [_reading(mark, paper, page, reader.threshold) for mark in marks]
-        digits = [i for i, r in enumerate(readings) if r.status is not Status.REJECTED]
-        left_out = [i for i, r in enumerate(readings) if r.status is Status.REJECTED]
-        boxes = [m.blob.box for m in marks]
-        cells = split_numbers([boxes[i] for i in digits], [boxes[i] for i in left_out], paper.dividers)
-        unread = [boxes[i] for i in left_out if marks[i].seen is not None]
-        for cell in cells:
-            taken = [digits[i] for i in cell]
-            doubtful = may_lack_digits([boxes[i] for i in taken], unread)
-            numbers.append(_number([readings[i] for i in taken], doubtful))
-        rejected += [readings[i] for i in left_out]
+    found = read_lines(lines, paper.ink, reader.classify)
+    readings = [[_reading(mark, paper, page, reader.threshold) for mark in marks] for marks in found]
+    numbers = _numbers(found, readings, paper.dividers)
+    rejected = [r for line in readings for r in line if r.status is Status.REJECTED]
     return PageReading(
         page=page.number,
         width=page.width,
@@ -139,6 +130,29 @@ def _content(source: Path, sha256: str) -> bytes:
     return data
 
 
+def _numbers(
+    found: Sequence[Sequence[Mark]], readings: Sequence[Sequence[DigitReading]], dividers: Mask
+) -> list[NumberReading]:
+    """The numbers of all lines, each to be looked at where digits of it may be missing."""
+    page_digits = [
+        mark.blob.box
+        for marks, line in zip(found, readings, strict=True)
+        for mark, reading in zip(marks, line, strict=True)
+        if reading.status is not Status.REJECTED
+    ]
+    numbers = []
+    for marks, line in zip(found, readings, strict=True):
+        boxes = [mark.blob.box for mark in marks]
+        digits = [i for i, r in enumerate(line) if r.status is not Status.REJECTED]
+        left_out = [i for i, r in enumerate(line) if r.status is Status.REJECTED]
+        unread = [boxes[i] for i in left_out if marks[i].seen is not None]
+        for cell in split_numbers([boxes[i] for i in digits], [boxes[i] for i in left_out], dividers):
+            own = [boxes[digits[i]] for i in cell]
+            doubtful = may_lack_digits(own, unread, page_digits, dividers)
+            numbers.append(_number([line[digits[i]] for i in cell], doubtful))
+    return numbers
+
+
 def _reading(mark: Mark, paper: CleanPage, page: Page, threshold: float) -> DigitReading:
     """A mark as it is reported: on the original page, with the best three classes if the network saw it."""
     box = paper.original_box(mark.blob.box, mark.blob.mask, page.width, page.height)
@@ -165,7 +179,8 @@ def _reading(mark: Mark, paper: CleanPage, page: Page, threshold: float) -> Digi
 
 def _number(digits: Sequence[DigitReading], doubtful: bool) -> NumberReading:
     """Digits of one number, as sure as all of them together; where one may be missing a person must look."""
-    accepted = not doubtful and all(d.status is Status.ACCEPTED for d in digits)
+    sure = is_sure([d.confidence for d in digits])
+    accepted = sure and not doubtful and all(d.status is Status.ACCEPTED for d in digits)
     return NumberReading(
         text="".join(d.digit or "" for d in digits),
         confidence=round(float(np.prod([d.confidence for d in digits])), 4),

@@ -5,7 +5,14 @@ import pytest
 
 from processor.records import Box, Cause, Status
 from processor.rejection.geometry import judge_blob, judge_size
-from processor.rejection.open_set import digit_cost, judge_digit, judge_word, junk_cost, unlike_any_digit
+from processor.rejection.open_set import (
+    digit_cost,
+    is_sure,
+    judge_digit,
+    judge_word,
+    junk_cost,
+    unlike_any_digit,
+)
 
 PAGE = (1000, 800)
 
@@ -102,3 +109,8 @@ def test_a_digit_is_accepted_asked_about_or_rejected(
 
 def test_unlike_any_digit_tells_how_unlike() -> None:
     assert unlike_any_digit(probabilities(3, 0.02, 0.97)).value == pytest.approx(0.03, abs=1e-6)
+
+
+def test_many_fairly_sure_digits_make_no_sure_number() -> None:
+    assert is_sure([0.97, 0.97])
+    assert not is_sure([0.97] * 8)

@@ -201,12 +201,36 @@ def test_digits_of_other_sizes_and_levels_are_other_numbers() -> None:
     assert split_numbers([Box(0, 0, 20, 40), Box(30, 30, 20, 40)], [], OPEN) == [[0], [1]]
 
 
-def test_a_number_with_something_unread_beside_it_may_lack_digits() -> None:
-    number = row(0, [0, 30])
-    assert may_lack_digits(number, row(0, [62]))
-    assert not may_lack_digits(number, row(0, [90]))
-    assert not may_lack_digits(number, row(60, [62]))
-    assert not may_lack_digits(number, row(32, [62], height=8))
+def inside(boxes: list[Box]) -> list[Box]:
+    """`boxes` away from the page's edge."""
+    return [Box(b.x + 50, b.y + 50, b.width, b.height) for b in boxes]
+
+
+NUMBER = inside(row(0, [0, 30]))
+
+
+@pytest.mark.parametrize(
+    ("mark", "lacks"),
+    [
+        (row(0, [62])[0], True),
+        (row(0, [90])[0], False),
+        (row(60, [62])[0], False),
+        (row(32, [62], height=8)[0], False),
+    ],
+)
+def test_a_number_with_something_unread_beside_it_may_lack_digits(mark: Box, lacks: bool) -> None:
+    assert may_lack_digits(NUMBER, inside([mark]), [], OPEN) == lacks
+
+
+def test_a_digit_a_little_too_far_away_may_belong_to_a_number() -> None:
+    assert may_lack_digits(NUMBER, [], inside(row(0, [100])), OPEN)
+    assert not may_lack_digits(NUMBER, [], inside(row(0, [150])), OPEN)
+    assert not may_lack_digits(NUMBER, [], inside(row(0, [100])), ruled(125))
+
+
+def test_a_number_at_the_edge_may_be_cut_off() -> None:
+    assert may_lack_digits(row(50, [0, 30]), [], [], OPEN)
+    assert not may_lack_digits(NUMBER, [], [], OPEN)
 
 
 def test_reading_order_is_by_rows_then_columns() -> None:

@@ -110,11 +110,11 @@ def _lines(mask: Mask, digit_height: float, ends_on: Mask | None = None) -> tupl
     found = cv2.dilate((zone & (pieces > 0)).view(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_) & mask
     for i in (int(i) for i in np.flatnonzero(keep)):
         _spare_strokes(found, mask, stats[i], ink[i] / covered[i])
-    return _with_remains(found, mask, zone), int(keep.sum())
+    return _with_remains(found, mask, zone, int(digit_height)), int(keep.sum())
 
 
-def _with_remains(found: Mask, mask: Mask, zone: Mask) -> Mask:
-    """`found` and what is left of its lines: marks of the rest of `mask` that lie within the lines' `zone`.
+def _with_remains(found: Mask, mask: Mask, zone: Mask, reach: int) -> Mask:
+    """`found` and what is left of its lines: marks of the rest of `mask` in line with the lines' `zone`.
 
     A line of a photograph climbs in steps, and a step shorter than a piece would be read as a 1.
     """
@@ -122,7 +122,7 @@ def _with_remains(found: Mask, mask: Mask, zone: Mask) -> Mask:
         return found
     rest = (mask & ~found).view(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(rest, connectivity=8)
-    near = cv2.dilate(zone.view(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_)
+    near = cv2.dilate(zone.view(np.uint8), np.ones((5, reach | 1), np.uint8)).view(np.bool_)
     inside = np.bincount(labels[near], minlength=count)
     remains = inside > REMAINS * stats[:, cv2.CC_STAT_AREA]
     remains[0] = False

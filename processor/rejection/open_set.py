@@ -33,6 +33,9 @@ DIGIT_IN_WORD = 1.4
 WORD = 2.0
 """Nats for a run being a word at all, on a page that is said to hold numbers."""
 
+SURE_NUMBER = 0.8
+"""A number that by its own account is wrong one time in five is looked at, however sure each digit is."""
+
 LEAST_CONFIDENCE = 0.2
 """A digit below this confidence is not even worth a question: it is rejected."""
 
@@ -56,6 +59,11 @@ def judge_digit(confidence: float, threshold: float) -> tuple[Status, Rejection 
     if confidence >= LEAST_CONFIDENCE:
         return Status.REVIEW, Rejection(Cause.UNCERTAIN, "confidence", confidence, threshold)
     return Status.REJECTED, Rejection(Cause.UNLIKE_DIGIT, "confidence", confidence, LEAST_CONFIDENCE)
+
+
+def is_sure(confidences: Sequence[float]) -> bool:
+    """Whether digits of these confidences, each accepted by itself, make a number that is."""
+    return math.prod(confidences) >= SURE_NUMBER
 
 
 def unlike_any_digit(probabilities: NDArray[np.float32]) -> Rejection:

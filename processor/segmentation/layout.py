@@ -13,7 +13,7 @@ NEIGHBOUR_GAP = 1.4
 LIKE_HEIGHTS = 1.8
 """Blobs of one line differ in height by at most this factor."""
 
-NUMBER_GAP = 0.75
+NUMBER_GAP = 0.95
 """Digits of one number are at most this many of their heights apart, measured between their boxes."""
 
 SEPARATED_GAP = 1.3
@@ -23,7 +23,8 @@ DIGITS_ALIKE = 2.0
 """Digits of one number differ in height by at most this factor: zeros are written small, but not smaller."""
 
 LETTER_GAP = 0.5
-"""Something left out so near a number, in digit heights, may have been one of its digits."""
+OTHER_GAP = 1.6
+"""A mark left out, or another digit, so near a number (in digit heights) may belong to it."""
 
 COMB_PITCH = 2.2
 """The cells of a comb are at most this many digit heights wide."""
@@ -155,20 +156,37 @@ def _continues(left: Box, right: Box, others: Sequence[Box]) -> bool:
     return level and taller <= DIGITS_ALIKE * lower and right.x - left.right <= gap
 
 
-def may_lack_digits(digits: Sequence[Box], left_out: Sequence[Box]) -> bool:
-    """Whether one of `left_out` stands where another digit of the number with these `digits` would stand."""
+def may_lack_digits(
+    digits: Sequence[Box], unread: Sequence[Box], page_digits: Sequence[Box], dividers: Mask
+) -> bool:
+    """Whether the number with these `digits` may go on: a person has to look.
+
+    It may where one of the `unread` marks stands close by, where another of the page's digits stands a little
+    too far away to be its own and no divider between, or where it lies at the edge of the page.
+    """
     number = Box.around(digits)
+    page_height, page_width = dividers.shape
+    if number.x <= 0 or number.y <= 0 or number.right >= page_width or number.bottom >= page_height:
+        return True
     height = float(np.median([b.height for b in digits]))
-    for box in left_out:
-        gap = max(number.x - box.right, box.x - number.right)
-        level = min(number.bottom, box.bottom) - max(number.y, box.y)
-        if (
-            box.height >= LOW * height
-            and gap <= LETTER_GAP * height
-            and level >= 0.5 * min(height, box.height)
-        ):
-            return True
-    return False
+    others = [b for b in page_digits if b not in digits]
+    near = _beside(number, unread, LETTER_GAP * height) + _beside(number, others, OTHER_GAP * height)
+    return any(
+        box.height >= LOW * height
+        and len(set(_cells(sorted([number, box], key=lambda b: b.x), dividers))) == 1
+        for box in near
+    )
+
+
+def _beside(number: Box, boxes: Sequence[Box], reach: float) -> list[Box]:
+    """Those of `boxes` to the left or right of `number`, level with it, and at most `reach` px away."""
+    if not boxes:
+        return []
+    table = np.array([(b.x, b.y, b.right, b.bottom) for b in boxes], np.float64)
+    gap = np.maximum(number.x - table[:, 2], table[:, 0] - number.right)
+    level = np.minimum(number.bottom, table[:, 3]) - np.maximum(number.y, table[:, 1])
+    lower = np.minimum(number.height, table[:, 3] - table[:, 1])
+    return [boxes[int(i)] for i in np.flatnonzero((gap <= reach) & (level >= 0.5 * lower))]
 
 
 def reading_order(boxes: Sequence[Box]) -> list[int]:
