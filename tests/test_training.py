@@ -25,6 +25,7 @@ from processor.prediction.archive import current_name, find_model
 from processor.prediction.classifier import Classifier, softmax
 from processor.prediction.glyphs import normalise, stroke_width
 from processor.records import Box, Page
+from processor.settings import load as load_settings
 from training import datasets, drawn, negatives
 from training.augment import Augmenter, Hand
 from training.calibrate import acceptances, calibration_error, fit_temperature
@@ -33,7 +34,7 @@ from training.cutting import cut_boxes, label_candidates
 from training.evaluate import digit_figures, digit_sets, non_digit_figures, non_digit_sets
 from training.fit import Batches, Epoch, batch_loss, running_average, train, validation_glyphs
 from training.inks import NONE, Inks, collect, per_digit, split_by_group
-from training.publish import LICENCES, find_run, promote, publish
+from training.publish import LICENCES, find_run, own_archive, promote, publish
 from training.recipe import Recipe, load_recipe, shipped_recipes
 from training.sources import SOURCES, Corpus, Pool, gather
 
@@ -631,6 +632,15 @@ def test_a_published_model_never_changes(tmp_path: Path, run: Path) -> None:
 def test_a_name_that_cannot_be_a_folders_is_refused(tmp_path: Path, run: Path, name: str) -> None:
     with pytest.raises(BadCommand):
         publish(run, tmp_path / "archive", name)
+
+
+def test_publishing_makes_an_archive_of_ones_own(home: Path) -> None:
+    (home / "settings.toml").write_text("")
+    shipped = load_settings(home / "settings.toml").models_archive
+    own = own_archive(load_settings(home / "settings.toml"))
+    assert own == home.resolve() / "models_archive" != shipped
+    assert (own / "CURRENT").read_text() == (shipped / "CURRENT").read_text()
+    assert own_archive(load_settings(home / "settings.toml")) == own
 
 
 def test_a_damaged_run_is_not_published(tmp_path: Path, run: Path) -> None:

@@ -59,11 +59,16 @@ def fit(
     samples: Annotated[
         int, typer.Option(min=-1, help="Take so many of each digit from every source; -1 takes all.")
     ] = -1,
-    epochs: Annotated[int | None, typer.Option(min=1, show_default="the recipe's")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes over the data.", show_default="the recipe's")
+    ] = None,
     batches: Annotated[
         int | None, typer.Option(min=1, help="Batches an epoch.", show_default="the recipe's")
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, show_default="the recipe's")] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="The same seed draws the same samples.", show_default="the recipe's"),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="The run's folder.", show_default="runs/RECIPE")
     ] = None,
@@ -82,13 +87,14 @@ def fit(
     chosen = load_recipe(
         recipe or loaded.values.training.recipe, epochs=epochs, batches_per_epoch=batches, seed=seed
     )
+    from training.publish import own_archive
     from training.publish import publish as publish_run
     from training.runs import fit_run
 
     run = out or Path("runs") / chosen.name
     model = fit_run(chosen, data, run, samples=samples, workers=workers, words=words)
     if publish is not None:
-        model = publish_run(run, loaded.models_archive, publish)
+        model = publish_run(run, own_archive(loaded), publish)
     print_line(str(model.path))
 
 
@@ -148,10 +154,10 @@ def publish(
 ) -> None:
     """Copy a finished run into the archive, where it never changes again."""
     from processor.commands.console import print_line
-    from training.publish import publish
+    from training.publish import own_archive, publish
 
     _words(context, quiet)
-    print_line(str(publish(run, _load(context, settings).models_archive, name).path))
+    print_line(str(publish(run, own_archive(_load(context, settings)), name).path))
 
 
 @app.command()
@@ -162,9 +168,9 @@ def promote(
     quiet: Quiet = False,
 ) -> None:
     """Put a published model into service: CURRENT names it from now on."""
-    from training.publish import promote
+    from training.publish import own_archive, promote
 
-    model = promote(_load(context, settings).models_archive, name)
+    model = promote(own_archive(_load(context, settings)), name)
     _words(context, quiet).say(f"{model.name} is the model in use.")
 
 

@@ -1,11 +1,11 @@
 """Digits that nobody's data set holds: printed ones in many fonts, and European ways of writing."""
 
-import importlib.util
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 import cv2
+import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
@@ -108,11 +108,8 @@ def european(each: int, rng: np.random.Generator) -> Inks:
 
 @cache
 def font_files() -> tuple[Path, ...]:
-    """The fonts that come with matplotlib, where it is installed: DejaVu, STIX and Computer Modern."""
-    found = importlib.util.find_spec("matplotlib")
-    if found is None or found.origin is None:
-        return ()
-    folder = Path(found.origin).parent / "mpl-data" / "fonts" / "ttf"
+    """The fonts that come with matplotlib: DejaVu, STIX and Computer Modern."""
+    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     files = {file for pattern in _FONT_FILES for file in folder.glob(pattern)}
     return tuple(sorted(file for file in files if "Display" not in file.name))
 

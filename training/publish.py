@@ -15,6 +15,7 @@ from processor.prediction import archive
 from processor.prediction.archive import CURRENT, MANIFEST, ModelFolder
 from processor.prediction.classifier import Classifier
 from processor.results.publish import write_whole
+from processor.settings import LoadedSettings
 
 WEIGHTS = "weights.safetensors"
 
@@ -57,6 +58,25 @@ def publish(run: Path, models: Path, name: str) -> ModelFolder:
         shutil.rmtree(staged, ignore_errors=True)
         raise BadCommand(f"{target} cannot be written: {error.strerror}.", "Check the folder.") from None
     return archive.verify(target)
+
+
+def own_archive(settings: LoadedSettings) -> Path:
+    """The archive that this project may write to; it begins with the models that came with the package.
+
+    The package's own folder is no place for a person's models: an upgrade would lose them. Raises BadCommand.
+    """
+    own = settings.base / settings.values.paths.models_archive
+    shipped = settings.models_archive
+    if own.exists() or shipped == own:
+        return own
+    staged = own.with_name(f".{own.name}-{secrets.token_hex(4)}")
+    try:
+        shutil.copytree(shipped, staged)
+        staged.rename(own)
+    except OSError as error:
+        shutil.rmtree(staged, ignore_errors=True)
+        raise BadCommand(f"{own} cannot be written: {error.strerror}.", "Check the folder.") from None
+    return own
 
 
 def promote(models: Path, name: str) -> ModelFolder:
