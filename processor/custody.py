@@ -1,5 +1,6 @@
 """The way of one scan: found, hashed, queued, claimed, read, published, committed, and only then moved."""
 
+import hashlib
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -74,7 +75,13 @@ class Custody:
         What failed before it was listed is tried again: somebody put it back. Raises Transient, BadDatabase.
         """
         self.tally.see(found.path)
-        sha256, fault = fingerprint(found)
+        try:
+            sha256, fault = fingerprint(found)
+        except FileNotFoundError:
+            self.tally.forget(found.path)
+            return
+        if any(job.path == found.path and job.sha256 != sha256 for job in self._under_way.values()):
+            self.tally.see_another(found.path)
         if fault is not None:
             self._faults[sha256] = fault
         state = queue.enqueue(
@@ -180,13 +187,22 @@ class Custody:
 
     def _end(self, root: Path, path: Path, file: str, sha256: str, state: str, detail: str) -> None:
         self.tally.end(path, state)
-        if root == self._inbox:
+        if root == self._inbox and not _was_replaced(path, sha256):
             move = move_failed if state == "failed" else move_processed
             try:
                 move(path, file, sha256, self._results)
             except Transient as fault:
                 self._listener.warn(f"{fault} The scan was dealt with; its original stays where it is.")
         self._listener.ended(file, state, detail)
+
+
+def _was_replaced(path: Path, sha256: str) -> bool:
+    """Whether another scan has come under this name since: it was not read, so it must not be filed away."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest() != sha256
+    except OSError:
+        return False
 
 
 def _now() -> datetime:

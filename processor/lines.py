@@ -12,7 +12,7 @@ from processor.rejection import geometry, open_set
 from processor.segmentation.blobs import Blob
 from processor.segmentation.hypotheses import Candidate, Part, cuts, propose
 from processor.segmentation.lattice import Hypothesis, best_path
-from processor.segmentation.splitting import split
+from processor.segmentation.splitting import split, stroke_width
 
 Classify = Callable[[Sequence[Gray]], tuple[NDArray[np.float32], NDArray[np.float32]]]
 """Cut-outs to glyphs (N, 28, 28) and probabilities (N, 11)."""
@@ -40,6 +40,9 @@ SMALL_PRINT = 0.35
 
 WORD_GAP = 0.5
 """Characters of one word are at most this share of their height apart."""
+
+PEN_SAMPLES = 100
+"""The pen is measured on about so many blobs."""
 
 PROSE = 6
 PROSE_SHARE = 0.4
@@ -79,8 +82,10 @@ class Line:
     page_digit_height: float
 
 
-def make_line(blobs: Sequence[Blob], page_shape: tuple[int, int], page_digit_height: float) -> Line:
-    """The line of `blobs` (left to right) on a page of (height, width) pixels.
+def make_line(
+    blobs: Sequence[Blob], page_shape: tuple[int, int], page_digit_height: float, pen_width: float
+) -> Line:
+    """The line of `blobs` (left to right) on a page of (height, width) pixels, written with a `pen_width`.
 
     A line is measured by its own characters, so small figures beside large ones are no specks; one or two
     marks alone are measured by the page's digits.
@@ -91,6 +96,9 @@ def make_line(blobs: Sequence[Blob], page_shape: tuple[int, int], page_digit_hei
     measured = len(high) >= CHARACTERS and height >= SMALL_PRINT * page_digit_height
     scale = height if measured else max(height, page_digit_height)
     judged = [geometry.judge_blob(b.box, scale, page_shape) for b in blobs]
+    thin = [geometry.judge_stroke(b.box, b.area, pen_width) for b in blobs]
+    if all(t or j for t, j in zip(thin, judged, strict=True)):
+        judged = [t or j for t, j in zip(thin, judged, strict=True)]
     is_speck = [j is not None and j.cause in (Cause.SPECK, Cause.RULED_LINE) for j in judged]
     return Line(
         blobs=tuple(b for b, speck in zip(blobs, is_speck, strict=True) if not speck),
@@ -99,6 +107,13 @@ def make_line(blobs: Sequence[Blob], page_shape: tuple[int, int], page_digit_hei
         height=height,
         page_digit_height=page_digit_height,
     )
+
+
+def pen_width(blobs: Sequence[Blob], digit_height: float) -> float:
+    """Width in pixels of the pen that wrote a page: the median over what is as high as its digits."""
+    like_digits = [b for b in blobs if 0.5 * digit_height <= b.box.height <= 2 * digit_height]
+    step = max(1, len(like_digits) // PEN_SAMPLES)
+    return float(np.median([stroke_width(b.mask) for b in like_digits[::step]])) if like_digits else 0.0
 
 
 def read_lines(lines: Sequence[Line], ink: Gray, classify: Classify) -> list[list[Mark]]:

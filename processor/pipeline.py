@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from processor import __version__
 from processor.errors import Transient
-from processor.lines import Mark, make_line, read_lines
+from processor.lines import Mark, make_line, pen_width, read_lines
 from processor.pages.cleaning import CleanPage, clean
 from processor.pages.scans import decode
 from processor.prediction.archive import find_model
@@ -70,7 +70,8 @@ def read_page(page: Page, reader: Reader) -> PageReading:
     paper = clean(page)
     blobs = find_blobs(paper.mask, least_side=max(3, round(GRAIN * paper.digit_height)))
     groups = group_lines([b.box for b in blobs])
-    lines = [make_line([blobs[i] for i in g], paper.mask.shape, paper.digit_height) for g in groups]
+    pen = pen_width(blobs, paper.digit_height)
+    lines = [make_line([blobs[i] for i in g], paper.mask.shape, paper.digit_height, pen) for g in groups]
     found = read_lines(lines, paper.ink, reader.classify)
     readings = [[_reading(mark, paper, page, reader.threshold) for mark in marks] for marks in found]
     numbers = _numbers(found, readings, paper.dividers)

@@ -535,4 +535,48 @@ def test_seen_is_always_the_sum_of_what_became_of_the_scans(steps: list[tuple[in
             tally.end(path, state)
     counts = tally.summary()
     assert counts.seen == counts.done + counts.failed + counts.duplicate + counts.ignored + counts.pending
-    assert counts.pending == len(tally.waiting)
+    assert counts.pending == tally.waiting.total()
+
+
+def test_a_file_that_vanishes_before_its_turn_is_no_failure(house: House) -> None:
+    drop(house.inbox, "a.png", "1")
+    gone = drop(house.inbox, "b.png", "2")
+    read = house.read
+
+    def read_and_remove(task: ScanTask) -> ScanResult:
+        gone.unlink(missing_ok=True)
+        return read(task)
+
+    house.read, house.slots = read_and_remove, 1
+    counts = house.once()
+    assert (counts.seen, counts.done, counts.failed, counts.pending) == (1, 1, 0, 0)
+    assert not list((house.results / "failed").glob("*"))
+
+
+def test_a_scan_that_came_under_the_name_of_another_is_not_filed_away_unread(house: House) -> None:
+    scan = drop(house.inbox, "scan.png", "1")
+    read = house.read
+
+    def read_and_replace(task: ScanTask) -> ScanResult:
+        result = read(task)
+        if scan.read_text() == "1":
+            scan.write_text("2")
+        return result
+
+    house.read = read_and_replace
+    assert house.once().done == 1
+    assert scan.read_text() == "2"
+    assert house.once().done == 1
+    assert not scan.exists()
+
+
+def test_a_scan_that_replaces_one_under_way_is_counted_too() -> None:
+    tally = Tally()
+    path = Path("inbox/scan.png")
+    tally.see(path)
+    tally.see(path)
+    tally.see_another(path)
+    tally.end(path, "done")
+    assert (tally.summary().seen, tally.summary().pending) == (2, 1)
+    tally.end(path, "done")
+    assert (tally.summary().done, tally.summary().pending) == (2, 0)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from processor.lines import make_line, read_lines
+from processor.lines import make_line, pen_width, read_lines
 from processor.records import Cause, Gray
 from processor.segmentation.blobs import find_blobs
 from processor.segmentation.layout import group_lines
@@ -46,7 +46,8 @@ def read(image: NDArray[np.uint8]) -> tuple[str, list[Cause]]:
     """The digits from left to right, and the causes of what was left out."""
     blobs = find_blobs(image > 0, least_side=3)
     groups = group_lines([b.box for b in blobs])
-    lines = [make_line([blobs[i] for i in g], image.shape, HEIGHT) for g in groups]
+    pen = pen_width(blobs, HEIGHT)
+    lines = [make_line([blobs[i] for i in g], image.shape, HEIGHT, pen) for g in groups]
     marks = [m for line in read_lines(lines, image, classify) for m in line]
     digits = [str(m.seen.probabilities[:-1].argmax()) for m in marks if m.rejection is None and m.seen]
     return "".join(digits), sorted(m.rejection.cause for m in marks if m.rejection)
@@ -112,6 +113,22 @@ def test_a_dash_is_a_mark() -> None:
     one(image, 100)
     cv2.line(image, (125, 60), (155, 60), 255, 4)
     assert read(image) == ("01", [Cause.MARK])
+
+
+def test_a_piece_of_a_fine_line_is_no_one() -> None:
+    image = canvas()
+    for x in (60, 100, 140):
+        zero(image, x)
+    cv2.line(image, (400, 40), (400, 80), 255, 1)
+    assert read(image) == ("000", [Cause.RULED_LINE])
+
+
+def test_a_one_in_the_same_pen_is_read_alone() -> None:
+    image = canvas()
+    for x in (60, 100, 140):
+        zero(image, x)
+    one(image, 400)
+    assert read(image) == ("0001", [])
 
 
 def test_an_empty_page_has_no_lines() -> None:

@@ -112,7 +112,7 @@ def test_an_empty_page_is_a_normal_result(reader: Reader, level: int) -> None:
     assert (reading.numbers, reading.rejected) == ((), ())
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 500), (500, 1), (3, 3)])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 500), (500, 1), (3, 3), (3, 20000), (30000, 3)])
 def test_the_smallest_pages_are_read_as_empty(reader: Reader, shape: tuple[int, int]) -> None:
     assert read_page(as_page(np.full(shape, 255, np.uint8)), reader).numbers == ()
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from processor.records import Box, Cause, Status
-from processor.rejection.geometry import judge_blob, judge_size
+from processor.rejection.geometry import judge_blob, judge_size, judge_stroke
 from processor.rejection.open_set import (
     digit_cost,
     is_sure,
@@ -53,6 +53,14 @@ def test_what_shape_and_place_say(box: Box, cause: Cause | None) -> None:
 def test_what_size_says_of_a_mark_like_no_digit(box: Box, cause: Cause | None) -> None:
     rejection = judge_size(box, 45.0, 40.0)
     assert (rejection.cause if rejection else None) == cause
+
+
+@pytest.mark.parametrize(
+    ("box", "area", "printed"),
+    [(Box(0, 0, 2, 40), 80, True), (Box(0, 0, 5, 40), 190, False), (Box(0, 0, 20, 40), 80, False)],
+)
+def test_what_is_finer_than_the_pen_is_printed(box: Box, area: int, printed: bool) -> None:
+    assert (judge_stroke(box, area, 5.0) is not None) == printed
 
 
 def test_a_reason_names_measure_and_limit() -> None:

@@ -113,12 +113,15 @@ def fingerprint(found: Found) -> tuple[str, str | None]:
     """The sha256 of a scan's content, and why it could not be read where that is so.
 
     A scan that cannot be read gets the hash of what is known of it: it too has one row and one report.
+    Raises FileNotFoundError where it was taken away since it was listed: another run may have read it.
     """
     fault = found.fault
     if fault is None:
         try:
             with found.path.open("rb") as stream:
                 return hashlib.file_digest(stream, "sha256").hexdigest(), None
+        except FileNotFoundError:
+            raise
         except OSError as error:
             fault = f"cannot be read: {error.strerror}"
     known = f"unreadable\0{found.path}\0{found.size}\0{found.mtime_ns}"

@@ -146,7 +146,8 @@ def resize(gray: Gray, scale: float) -> Gray:
     if scale == 1.0:
         return gray
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(gray, None, fx=scale, fy=scale, interpolation=how), np.uint8)
+    size = max(1, round(gray.shape[1] * scale)), max(1, round(gray.shape[0] * scale))
+    return np.asarray(cv2.resize(gray, size, interpolation=how), np.uint8)
 
 
 def upright_polarity(gray: Gray) -> Gray:
@@ -154,8 +155,7 @@ def upright_polarity(gray: Gray) -> Gray:
 
     What survives an opening is no stroke: a sheet of paper on a dark desk stays as it is.
     """
-    reduced = cv2.resize(gray, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
-    small = reduced if min(gray.shape) > 400 else gray
+    small = resize(gray, 0.25) if min(gray.shape) > 400 else gray
     low, high, _, _ = cv2.minMaxLoc(cv2.blur(small, (3, 3)))
     middle = (low + high) / 2
     if np.median(small) >= middle:

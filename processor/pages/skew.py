@@ -28,8 +28,10 @@ def estimate_skew(mask: Mask) -> float:
     """
     height, width = mask.shape
     scale = min(1.0, SIDE / max(height, width))
+    if min(height, width) * scale < 150:
+        return 0.0
     small = cv2.resize(mask.view(np.uint8) * 255, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) > 64
-    if min(small.shape) < 150 or not _has_direction(small):
+    if not _has_direction(small):
         return 0.0
     y, x = np.nonzero(small)
     points = np.stack([x, y], axis=1).astype(np.float32)

@@ -12,6 +12,10 @@ LOW_DASH = 0.5
 LINE_LIKE = 9.0
 """A mark so many times wider than high is a piece of a ruled line."""
 
+THIN = 0.6
+SLENDER = 3.0
+"""A straight mark so many times longer than wide, thinner than this share of the page's pen, is printed."""
+
 OVERSIZED = 4.0
 """Something so many digit heights high is a signature, a stamp or a drawing."""
 
@@ -39,6 +43,18 @@ def judge_blob(box: Box, digit_height: float, page_shape: tuple[int, int]) -> Re
     at_edge = box.y <= 0 or box.bottom >= page_height or box.x <= 0 or box.right >= page_width
     if at_edge and box.height < LOW_AT_EDGE * digit_height:
         return Rejection(Cause.EDGE, "digit heights", box.height / digit_height, LOW_AT_EDGE)
+    return None
+
+
+def judge_stroke(box: Box, area: int, pen_width: float) -> Rejection | None:
+    """Why a lone mark of `area` px is a piece of a printed line, on a page written with a `pen_width`.
+
+    A fine line that breaks leaves pieces that look like ones in every way but this.
+    """
+    long_side = max(box.width, box.height)
+    width = area / long_side
+    if long_side >= SLENDER * min(box.width, box.height) and width < THIN * pen_width:
+        return Rejection(Cause.RULED_LINE, "pen widths", width / pen_width, THIN)
     return None
 
 

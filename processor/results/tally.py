@@ -14,19 +14,34 @@ class Tally:
     """A scan waits from when it is seen until it ends as done, failed, duplicate or ignored."""
 
     seen: int = 0
-    waiting: set[Path] = field(default_factory=set)
+    waiting: Counter[Path] = field(default_factory=Counter)
     ended: Counter[str] = field(default_factory=Counter)
     found: Counter[str] = field(default_factory=Counter)
 
     def see(self, path: Path) -> None:
         """Counts the scan at `path`, unless it is waiting already."""
-        if path not in self.waiting:
-            self.seen += 1
-            self.waiting.add(path)
+        if not self.waiting[path]:
+            self.see_another(path)
+
+    def see_another(self, path: Path) -> None:
+        """Counts a scan that came under the name of one that is still waiting."""
+        self.seen += 1
+        self.waiting[path] += 1
+
+    def forget(self, path: Path) -> None:
+        """Takes back a scan that was gone before it could be queued: nobody is owed a word of it."""
+        self.seen -= self._leave(path)
 
     def end(self, path: Path, state: str) -> None:
-        self.waiting.discard(path)
+        self._leave(path)
         self.ended[state] += 1
+
+    def _leave(self, path: Path) -> int:
+        """Takes one scan of this path out of those that wait; tells whether there was one."""
+        if not self.waiting[path]:
+            return 0
+        self.waiting[path] -= 1
+        return 1
 
     def add(self, pages: Iterable[PageReading]) -> None:
         """Counts what was read from a scan."""
@@ -44,7 +59,7 @@ class Tally:
         """The counts; raises BadDatabase where `seen` is not the sum of what became of the scans."""
         counts = Summary(
             seen=self.seen,
-            pending=len(self.waiting),
+            pending=self.waiting.total(),
             **{state: self.ended[state] for state in ("done", "failed", "duplicate", "ignored")},
             **{name: self.found[name] for name in ("pages", "numbers", "digits", "review", "rejected")},
         )
