@@ -33,7 +33,7 @@ STRIP = 300
 """Pages lower or narrower than this are cut out around their writing, whose strokes are thick for them."""
 
 DARKEST_PAPER = 16.0
-DARKEST_IN_NOISE = 25.0
+DARKEST_IN_NOISE = 60.0
 """Paper darker than so many gray levels, or than this multiple of the noise, shows no contrast."""
 
 TONE_WINDOWS = 7

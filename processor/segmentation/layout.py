@@ -22,9 +22,12 @@ SEPARATED_GAP = 1.3
 DIGITS_ALIKE = 2.0
 """Digits of one number differ in height by at most this factor: zeros are written small, but not smaller."""
 
-LETTER_GAP = 0.5
+LETTER_GAP = 0.6
 OTHER_GAP = 1.6
 """A mark left out, or another digit, so near a number (in digit heights) may belong to it."""
+
+PIECE = 0.25
+"""... unless it is lower than this share of the digits: a point, a comma."""
 
 COMB_PITCH = 2.2
 """The cells of a comb are at most this many digit heights wide."""
@@ -172,7 +175,7 @@ def may_lack_digits(
     others = [b for b in page_digits if b not in digits]
     near = _beside(number, unread, LETTER_GAP * height) + _beside(number, others, OTHER_GAP * height)
     return any(
-        box.height >= LOW * height
+        box.height >= PIECE * height
         and len(set(_cells(sorted([number, box], key=lambda b: b.x), dividers))) == 1
         for box in near
     )
