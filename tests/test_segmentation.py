@@ -228,6 +228,18 @@ def test_a_digit_a_little_too_far_away_may_belong_to_a_number() -> None:
     assert not may_lack_digits(NUMBER, [], inside(row(0, [100])), ruled(125))
 
 
+def test_a_gap_with_room_for_a_digit_makes_a_number_doubtful() -> None:
+    assert may_lack_digits(inside(row(0, [0, 30, 82])), [], [], OPEN)
+    assert not may_lack_digits(inside(row(0, [0, 30, 70])), [], [], OPEN)
+
+
+def test_the_cells_of_a_comb_part_nothing() -> None:
+    piece = inside(row(0, [0, 60]))
+    neighbour = inside(row(0, [120]))
+    assert may_lack_digits(piece, [], neighbour, ruled(90, 150))
+    assert not may_lack_digits(piece, [], [], ruled(90))
+
+
 def test_a_number_at_the_edge_may_be_cut_off() -> None:
     assert may_lack_digits(row(50, [0, 30]), [], [], OPEN)
     assert not may_lack_digits(NUMBER, [], [], OPEN)

@@ -1,6 +1,7 @@
 """Layout: blobs to lines of writing, digits to numbers, and the order a person reads them in."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,9 @@ DIGITS_ALIKE = 2.0
 LETTER_GAP = 0.6
 OTHER_GAP = 1.6
 """A mark left out, or another digit, so near a number (in digit heights) may belong to it."""
+
+WIDE_GAP = 0.65
+"""A gap of so many digit heights within a number has room for a digit that was lost."""
 
 PIECE = 0.25
 """... unless it is lower than this share of the digits: a point, a comma."""
@@ -165,18 +169,24 @@ def may_lack_digits(
     """Whether the number with these `digits` may go on: a person has to look.
 
     It may where one of the `unread` marks stands close by, where another of the page's digits stands a little
-    too far away to be its own and no divider between, or where it lies at the edge of the page.
+    too far away to be its own and no divider between (the dividers of a comb part nothing), where a gap in it
+    has room for a digit, or where it lies at the edge of the page.
     """
     number = Box.around(digits)
     page_height, page_width = dividers.shape
     if number.x <= 0 or number.y <= 0 or number.right >= page_width or number.bottom >= page_height:
         return True
     height = float(np.median([b.height for b in digits]))
+    in_order = sorted(digits, key=lambda b: b.x)
+    comb = len(set(_cells(in_order, dividers))) > 1
+    gaps = [right.x - left.right for left, right in pairwise(in_order)]
+    if not comb and any(gap > WIDE_GAP * height for gap in gaps):
+        return True
     others = [b for b in page_digits if b not in digits]
     near = _beside(number, unread, LETTER_GAP * height) + _beside(number, others, OTHER_GAP * height)
     return any(
         box.height >= PIECE * height
-        and len(set(_cells(sorted([number, box], key=lambda b: b.x), dividers))) == 1
+        and (comb or len(set(_cells(sorted([number, box], key=lambda b: b.x), dividers))) == 1)
         for box in near
     )
 
