@@ -34,7 +34,7 @@ STRIP = 300
 
 DARKEST_PAPER = 16.0
 DARKEST_IN_NOISE = 60.0
-"""Paper darker than so many gray levels, or than this multiple of the noise, shows no contrast."""
+"""On paper darker than so many gray levels, or than this multiple of the noise, contrast counts for less."""
 
 TONE_WINDOWS = 7
 """The paper's tone is taken over so many windows: less than half of that is ever ink."""

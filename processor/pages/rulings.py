@@ -44,7 +44,7 @@ LEAST_REST = 0.03
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ruled:
-    """A page's `writing` without its lines, and the lines: (H, W) masks that share no pixel but crossings."""
+    """A page's `writing`, its `horizontal` and its `upright` lines: (H, W) masks of one size."""
 
     writing: Mask
     horizontal: Mask
