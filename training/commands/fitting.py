@@ -1,0 +1,59 @@
+"""`training fit`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from training.commands.options import DATA, DataFolder, Quiet, SettingsFile, settings_of, words_of
+
+
+def fit(
+    context: typer.Context,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE", help="What to train.", show_default="training.recipe of the settings"
+        ),
+    ] = None,
+    data: DataFolder = DATA,
+    samples: Annotated[
+        int, typer.Option(min=-1, help="Take so many of each digit from every source; -1 takes all.")
+    ] = -1,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes over the data.", show_default="the recipe's")
+    ] = None,
+    batches: Annotated[
+        int | None, typer.Option(min=1, help="Batches an epoch.", show_default="the recipe's")
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="The same seed draws the same samples.", show_default="the recipe's"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="The run's folder.", show_default="runs/RECIPE")
+    ] = None,
+    publish: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Publish the finished model.", show_default="no")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=0, max=64, help="Processes that make the batches.")] = 1,
+    settings: SettingsFile = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train a model, calibrate it on handwriting kept out, and measure it."""
+    from processor.commands.console import print_line
+    from training.recipe import load_recipe
+
+    loaded, words = settings_of(context, settings), words_of(context, quiet)
+    chosen = load_recipe(
+        recipe or loaded.values.training.recipe, epochs=epochs, batches_per_epoch=batches, seed=seed
+    )
+    from training.publish import own_archive
+    from training.publish import publish as publish_run
+    from training.runs import fit_run
+
+    run = out or Path("runs") / chosen.name
+    model = fit_run(chosen, data, run, samples=samples, workers=workers, words=words)
+    if publish is not None:
+        model = publish_run(run, own_archive(loaded), publish)
+    print_line(str(model.path))

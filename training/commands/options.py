@@ -1,0 +1,53 @@
+"""Options that several commands share, and how each of them finds its settings and its voice."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from processor.commands.console import Words
+    from processor.settings import LoadedSettings
+
+# Every command imports its own code when it runs: `training --help` must not wait for torch.
+
+SettingsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--settings",
+        metavar="FILE",
+        help="The settings file.",
+        show_default="$PROCESSOR_SETTINGS, or the nearest settings.toml upward from here",
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notices; errors only.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+DataFolder = Annotated[Path, typer.Option("--data", metavar="FOLDER", help="The folder of the data sets.")]
+ModelName = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A published model, `current`, or a run's folder.")
+]
+
+DATA = Path("../shared/data")
+
+
+def settings_of(context: typer.Context, file: Path | None) -> "LoadedSettings":
+    """The settings that this command was given, or the whole program. Raises BadSettings."""
+    from processor.settings import load
+
+    return load(file or context.obj["settings"])
+
+
+def words_of(context: typer.Context, quiet: bool) -> "Words":
+    """What the command says to a person, on stderr."""
+    from processor.commands.console import Words
+
+    return Words(quiet or context.obj["quiet"])
+
+
+def find_folder(settings: "LoadedSettings", model: str) -> Path:
+    """A run's folder where there is one of that name, otherwise the archive's model. Raises BadModel."""
+    from processor.prediction.archive import MANIFEST, find_model
+
+    if (Path(model) / MANIFEST).is_file():
+        return Path(model)
+    return find_model(settings.models_archive, model).path
