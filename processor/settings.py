@@ -93,6 +93,7 @@ class Review(Section):
 
 class Training(Section):
     recipe: str = Field("default", min_length=1, description="name or file of the training recipe")
+    data: Path = Field(Path("data"), description="folder of the data sets that recipes name")
 
 
 class Settings(BaseSettings):
@@ -155,6 +156,10 @@ class LoadedSettings:
     @property
     def results(self) -> Path:
         return self.base / self.values.paths.results
+
+    @property
+    def training_data(self) -> Path:
+        return self.base / self.values.training.data
 
     @property
     def models_archive(self) -> Path:

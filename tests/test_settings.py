@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from processor.commands.config import default_file
 from processor.errors import BadSettings
 from processor.settings import FILE_NAME, Settings, Workers, find_file, load
+from training.commands.options import data_of
 
 EVERY_KEY = {
     f"{name}.{key}"
@@ -173,6 +174,13 @@ def test_a_relative_database_lies_beside_the_settings(home: Path) -> None:
     )
     assert load(flags={"database.url": "sqlite:////tmp/own.db"}).database_url == "sqlite:////tmp/own.db"
     assert load(flags={"database.url": "postgresql://host/db"}).database_url == "postgresql://host/db"
+
+
+def test_the_data_sets_lie_beside_the_settings_unless_the_command_names_others(home: Path) -> None:
+    (home / "settings.toml").write_text("[training]\ndata = 'sets'")
+    loaded = load(home / "settings.toml")
+    assert loaded.training_data == data_of(loaded, None) == home.resolve() / "sets"
+    assert data_of(loaded, Path("mine")) == Path("mine")
 
 
 def test_workers_count_resolves_to_a_number() -> None:

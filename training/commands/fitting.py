@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from training.commands.options import DATA, DataFolder, Quiet, SettingsFile, settings_of, words_of
+from training.commands.options import DataFolder, Quiet, SettingsFile, data_of, settings_of, words_of
 
 
 def fit(
@@ -16,7 +16,7 @@ def fit(
             metavar="NAME|FILE", help="What to train.", show_default="training.recipe of the settings"
         ),
     ] = None,
-    data: DataFolder = DATA,
+    data: DataFolder = None,
     samples: Annotated[
         int, typer.Option(min=-1, help="Take so many of each digit from every source; -1 takes all.")
     ] = -1,
@@ -53,7 +53,7 @@ def fit(
     from training.runs import fit_run
 
     run = out or Path("runs") / chosen.name
-    model = fit_run(chosen, data, run, samples=samples, workers=workers, words=words)
+    model = fit_run(chosen, data_of(loaded, data), run, samples=samples, workers=workers, words=words)
     if publish is not None:
         model = publish_run(run, own_archive(loaded), publish)
     print_line(str(model.path))

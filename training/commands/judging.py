@@ -6,12 +6,12 @@ from typing import Annotated
 import typer
 
 from training.commands.options import (
-    DATA,
     DataFolder,
     Json,
     ModelName,
     Quiet,
     SettingsFile,
+    data_of,
     find_folder,
     settings_of,
     words_of,
@@ -21,7 +21,7 @@ from training.commands.options import (
 def evaluate(
     context: typer.Context,
     model: ModelName = "current",
-    data: DataFolder = DATA,
+    data: DataFolder = None,
     as_json: Json = False,
     settings: SettingsFile = None,
     quiet: Quiet = False,
@@ -32,7 +32,8 @@ def evaluate(
     from training.evaluate import measure
 
     words_of(context, quiet)
-    figures = measure(Classifier.load(find_folder(settings_of(context, settings), model)), data)
+    loaded = settings_of(context, settings)
+    figures = measure(Classifier.load(find_folder(loaded, model)), data_of(loaded, data))
     if as_json:
         print_json(figures)
         return
@@ -43,7 +44,7 @@ def evaluate(
 def calibrate(
     context: typer.Context,
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
-    data: DataFolder = DATA,
+    data: DataFolder = None,
     as_json: Json = False,
     settings: SettingsFile = None,
     quiet: Quiet = False,
@@ -52,8 +53,8 @@ def calibrate(
     from processor.commands.console import print_json, print_pairs, print_table
     from training.runs import recalibrate
 
-    settings_of(context, settings)
-    model = recalibrate(run, data, words_of(context, quiet))
+    loaded = settings_of(context, settings)
+    model = recalibrate(run, data_of(loaded, data), words_of(context, quiet))
     if as_json:
         print_json({"temperature": model.temperature, "thresholds": model.manifest["thresholds"]})
         return

@@ -22,12 +22,18 @@ SettingsFile = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notices; errors only.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-DataFolder = Annotated[Path, typer.Option("--data", metavar="FOLDER", help="The folder of the data sets.")]
+DataFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="FOLDER",
+        help="The folder of the data sets.",
+        show_default="training.data of the settings",
+    ),
+]
 ModelName = Annotated[
     str, typer.Argument(metavar="MODEL", help="A published model, `current`, or a run's folder.")
 ]
-
-DATA = Path("../shared/data")
 
 
 def settings_of(context: typer.Context, file: Path | None) -> "LoadedSettings":
@@ -42,6 +48,11 @@ def words_of(context: typer.Context, quiet: bool) -> "Words":
     from processor.commands.console import Words
 
     return Words(quiet or context.obj["quiet"])
+
+
+def data_of(settings: "LoadedSettings", data: Path | None) -> Path:
+    """The folder of the data sets: the one this command was given, or that of the settings."""
+    return settings.training_data if data is None else data
 
 
 def find_folder(settings: "LoadedSettings", model: str) -> Path:
