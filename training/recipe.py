@@ -17,8 +17,12 @@ class Section(BaseModel):
 
 
 class Network(Section):
-    """What rebuilds the untrained network."""
+    """What rebuilds the untrained network; with `start_from`, that comes from the model named there.
 
+    `start_from` is a published model's name, `current`, or the folder of a run.
+    """
+
+    start_from: str | None = None
     architecture: str = "strided-residual"
     parameters: dict[str, Any] = Field(default_factory=lambda: {"classes": 11})
 
@@ -37,6 +41,14 @@ class Schedule(Section):
     none_weight: float = Field(1.0, gt=0, description="how much a non-digit counts in the loss, against 1")
     trim_from_epoch: int = Field(3, ge=0, description="from here on, ambiguous non-digits are left out")
     trim_below: float = Field(0.1, ge=0, lt=1, description="... those whose share of `none` is below this")
+    patience: int = Field(0, ge=0, description="stop after so many epochs that were no better; 0: never")
+
+
+class Augment(Section):
+    """What torchvision's transforms do to normalised glyphs, on top of the project's own on ink."""
+
+    erased: float = Field(0.0, ge=0, le=1, description="share of glyphs that lose a patch of their ink")
+    noise: float = Field(0.0, ge=0, le=0.5, description="grain, as a standard deviation; ink is 1")
 
 
 class Source(Section):
@@ -58,6 +70,7 @@ class Recipe(Section):
     name: str
     network: Network = Network()
     schedule: Schedule = Schedule()
+    augment: Augment = Augment()
     source: tuple[Source, ...] = Field(min_length=1)
 
 
