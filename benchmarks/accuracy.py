@@ -31,7 +31,7 @@ from processor.prediction.archive import find_model
 from processor.prediction.classifier import Classifier
 from processor.prediction.glyphs import batch
 from training import datasets
-from training.evaluate import digit_sets
+from training.testsets import digit_sets
 
 RENDERED = (("form", "scan"), ("table", "clean"), ("tally", "photo"), ("free", "scan"))
 RENDERED_EACH = 3

@@ -31,12 +31,13 @@ from training.augment import Augmenter, Hand
 from training.calibrate import acceptances, calibration_error, fit_temperature
 from training.cli import app
 from training.cutting import cut_boxes, label_candidates
-from training.evaluate import digit_figures, digit_sets, non_digit_figures, non_digit_sets
+from training.evaluate import digit_figures, non_digit_figures
 from training.fit import Batches, Epoch, batch_loss, running_average, train, validation_glyphs
 from training.inks import NONE, Inks, collect, per_digit, split_by_group
 from training.publish import LICENCES, find_run, own_archive, promote, publish
 from training.recipe import Recipe, load_recipe, shipped_recipes
 from training.sources import SOURCES, Corpus, Pool, gather
+from training.testsets import digit_sets, non_digit_sets
 
 SAMPLE = Path(__file__).parent / "data" / "mnist-sample.npz"
 

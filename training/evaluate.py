@@ -1,6 +1,5 @@
 """Evaluation: what a model is right about, on handwriting that it was not trained on."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,58 +8,13 @@ from numpy.typing import NDArray
 
 from processor.prediction import glyphs
 from processor.prediction.classifier import Classifier
-from training import cutting, datasets
 from training.calibrate import calibration_error
-from training.inks import NONE, Inks, Labels, collect
+from training.inks import NONE, Labels
+from training.sources import Corpus
+from training.testsets import TestSet, digit_sets, digits_of, non_digit_sets, origin, untrained_sets
 
 DIGIT_ACCEPTANCE = 0.98
 """Non-digits are judged at the confidence that this share of MNIST's test digits reaches."""
-
-LOOKALIKES = frozenset("bgijloqsyz")
-"""Latin letters that some hand writes as another writes a digit: 6 9 1 1 1 0 9 5 4 2."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TestSet:
-    """Samples by the name under which their figures stand in the manifest."""
-
-    name: str
-    inks: Inks
-
-
-def digit_sets(data: Path) -> list[TestSet]:
-    """MNIST's test part, and the digits of the cheque strips that are never trained on, as far as at hand."""
-    sets = []
-    if (data / "mnist").is_dir():
-        sets.append(TestSet("mnist-test", datasets.mnist(data / "mnist", "test")))
-    if (data / "orand-car-a").is_dir():
-        sets.append(TestSet("cheque-digits-held-out", _held_out_digits(data / "orand-car-a")))
-    return sets
-
-
-def _held_out_digits(folder: Path) -> Inks:
-    cut = [
-        (image, label)
-        for name, boxes in datasets.strip_boxes(folder, datasets.held_out_strips(folder)).items()
-        for image, label in cutting.cut_boxes(datasets.strip_page(folder, name), boxes)
-    ]
-    return collect("orand-car-a", [c[0] for c in cut], [c[1] for c in cut], [0] * len(cut))
-
-
-def non_digit_sets(data: Path) -> list[TestSet]:
-    """Non-digits that are never trained on, as far as at hand: Latin letters, points, dashes, commas."""
-    if not (data / "non-digits").is_dir():
-        return []
-    latin = datasets.omniglot(data / "non-digits" / "omniglot.zip", ["Latin"])
-    letters = np.array([chr(ord("a") + int(group)) for group in latin.groups])
-    unlike = ~np.isin(letters, list(LOOKALIKES))
-    sets = [
-        TestSet("latin-letters", latin),
-        TestSet("latin-letters-unlike-digits", latin.take(np.flatnonzero(unlike))),
-    ]
-    strokes = data / "non-digits" / "strokes"
-    kinds = sorted(folder for folder in strokes.iterdir() if folder.is_dir())
-    return sets + [TestSet(folder.name, datasets.folder_of_ink(folder)) for folder in kinds]
 
 
 def measure(classifier: Classifier, data: Path) -> dict[str, dict[str, Any]]:
@@ -76,6 +30,31 @@ def measure(classifier: Classifier, data: Path) -> dict[str, dict[str, Any]]:
         probabilities = classifier.probabilities(glyphs.batch(test.inks.images))
         found[test.name] = non_digit_figures(probabilities, level)
     return found
+
+
+def side_by_side(classifier: Classifier, corpus: Corpus, data: Path) -> list[dict[str, Any]]:
+    """Accuracy among digits on what a training has seen the like of, and on what it has not.
+
+    "in-source" are the writers, strips or clusters that `corpus` keeps out, and the test sets of collections
+    that another part of was trained on; "cross-source" are the test sets of all other collections.
+    """
+    trained = {origin(pool.inks.source) for pool in corpus.pools}
+    kept = [digits_of(inks) for inks in corpus.validation]
+    sets = [TestSet(f"{inks.source}, kept out", inks, origin(inks.source)) for inks in kept if len(inks)]
+    elsewhere = [test for test in untrained_sets(data) if test.origin not in trained]
+    rows = []
+    for test in [*sets, *digit_sets(data), *elsewhere]:
+        probabilities = classifier.probabilities(glyphs.batch(test.inks.images))
+        right = probabilities[:, :NONE].argmax(axis=1) == test.inks.labels
+        rows.append(
+            {
+                "set": test.name,
+                "relation": "in-source" if test.origin in trained else "cross-source",
+                "count": len(right),
+                "accuracy": round(float(right.mean()), 5),
+            }
+        )
+    return rows
 
 
 def digit_figures(probabilities: NDArray[np.float32], labels: Labels) -> dict[str, float]:
