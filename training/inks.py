@@ -58,6 +58,34 @@ def split_by_group(inks: Inks, share: float, rng: np.random.Generator) -> tuple[
     return inks.take(np.flatnonzero(~out)), inks.take(np.flatnonzero(out))
 
 
+def split_by_cluster(inks: Inks, share: float, rng: np.random.Generator) -> tuple[Inks, Inks]:
+    """As `split_by_group`, for groups of one label each and of any size.
+
+    About a `share` of each label is kept out, in whole groups, and never a label's largest: where a label is
+    of one group, it is all trained on.
+    """
+    out = np.zeros(len(inks), np.bool_)
+    for label in np.unique(inks.labels):
+        places = np.flatnonzero(inks.labels == label)
+        groups, sizes = np.unique(inks.groups[places], return_counts=True)
+        smaller = np.delete(np.arange(len(groups)), sizes.argmax())
+        out |= np.isin(inks.groups, groups[_about(share * len(places), sizes, rng.permutation(smaller))])
+    return inks.take(np.flatnonzero(~out)), inks.take(np.flatnonzero(out))
+
+
+def _about(wanted: float, sizes: Labels, order: Labels) -> Labels:
+    """Of the groups `order`, some of which the `sizes` come to about `wanted`: half of it at the least."""
+    chosen: list[int] = []
+    for group in order:
+        if sizes[[*chosen, group]].sum() <= 1.5 * wanted:
+            chosen.append(int(group))
+    # Where all others are too large, the smallest of them must do.
+    for group in order[np.argsort(sizes[order], kind="stable")]:
+        if sizes[chosen].sum() < 0.5 * wanted and group not in chosen:
+            chosen.append(int(group))
+    return np.array(chosen, np.int64)
+
+
 def per_digit(inks: Inks, count: int, rng: np.random.Generator) -> Inks:
     """At most `count` samples of each label, drawn at random; all where `count` is -1."""
     if count < 0:

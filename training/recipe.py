@@ -3,11 +3,30 @@
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from processor.errors import BadSettings
+
+VALIDATION = 0.1
+"""Share of a source's groups (writers, strips, clusters of near-duplicates) that is never trained on."""
+
+Kind = Literal[
+    "digit-folders",
+    "image-list",
+    "npz",
+    "idx",
+    "coco-strips",
+    "digit-strips",
+    "corrections",
+    "non-digits",
+    "letters",
+    "rulings",
+]
+"""What a source of one's own may be; a source without a kind is one of those that come with a name."""
+
+WITHOUT_PATH = frozenset(("corrections", "letters", "rulings"))
 
 SHIPPED = resources.files("training") / "recipes"
 
@@ -52,16 +71,43 @@ class Augment(Section):
 
 
 class Source(Section):
-    """One source of samples.
+    """One source of samples: one with a name of its own, or data of one's own by their kind and path.
 
     `share` is relative, `untouched` is the part that is not augmented; an `ambiguous` source has non-digits
-    that may look like digits, and is trimmed.
+    that may look like digits, and is trimmed. `samples` takes at most so many of each digit (-1: all),
+    `validation` is the share of the groups that is kept out, `VALIDATION` where it is not given.
     """
 
-    name: str
+    name: str = Field(min_length=1)
+    kind: Kind | None = None
+    path: Path | None = None
+    table: Path | None = Field(None, description="digit-strips: the CSV file,digits; truth.csv beside them")
+    part: Literal["train", "test"] = Field("train", description="idx: which pair of the folder")
+    licence: str = Field("not stated", min_length=1, description="goes into the manifest of the model")
     share: float = Field(gt=0)
     untouched: float = Field(0.0, ge=0, le=1)
     ambiguous: bool = False
+    samples: int = Field(-1, ge=-1)
+    validation: float | None = Field(None, ge=0, lt=1)
+
+    @property
+    def kept_share(self) -> float:
+        return VALIDATION if self.validation is None else self.validation
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_by_its_path(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "kind" in values and "name" not in values:
+            return {**values, "name": str(values.get("path", values["kind"]))}
+        return values
+
+    @model_validator(mode="after")
+    def _path_and_kind_agree(self) -> "Source":
+        if self.kind is None and self.path is not None:
+            raise ValueError(f"{self.name} has a path, but no kind")
+        if self.kind is not None and self.path is None and self.kind not in WITHOUT_PATH:
+            raise ValueError(f"{self.name} is of kind {self.kind}, which needs a path")
+        return self
 
 
 class Recipe(Section):
@@ -84,12 +130,23 @@ def load_recipe(name: str, **schedule: int | None) -> Recipe:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BadSettings(f"{where} is not valid TOML: {error}.", "Mend the line it names.") from None
+    _place_sources(content, Path(where).parent)
     wanted = {key: value for key, value in schedule.items() if value is not None}
     content["schedule"] = {**content.get("schedule", {}), **wanted}
     try:
         return Recipe(name=Path(name).stem, **content)
     except (ValidationError, TypeError) as error:
         raise BadSettings(f"{where} is refused: {error}", "Compare it with a shipped recipe.") from None
+
+
+def _place_sources(content: dict[str, Any], folder: Path) -> None:
+    """Makes the paths of sources whole: they start from the recipe's file, which a manifest does not have."""
+    sources = content.get("source")
+    for source in sources if isinstance(sources, list) else []:
+        for key in ("path", "table"):
+            if isinstance(source, dict) and isinstance(source.get(key), str):
+                source.setdefault("name", source[key])
+                source[key] = str((folder / Path(source[key]).expanduser()).resolve())
 
 
 def shipped_recipes() -> list[str]:

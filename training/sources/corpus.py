@@ -1,0 +1,142 @@
+"""From a recipe to all that is trained on, source by source."""
+
+import zlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from processor.errors import BadCommand, BadSettings
+from processor.settings import LoadedSettings
+from training.inks import Inks, per_digit
+from training.licences import LICENCES
+from training.recipe import Recipe, Source
+from training.sources.builtin import SOURCES, Shelf
+from training.sources.found import Found, Parts
+from training.sources.kinds import KINDS, Order
+from training.sources.splitting import limit_of, split
+
+MAY_BE_EMPTY = frozenset(("corrections",))
+"""Kinds that grow while a project is used: a recipe can name them before there is anything."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pool:
+    """One source's training samples and its part of each batch.
+
+    `skipped` names what of the source could not be read, `licence` says under which terms it may be used.
+    """
+
+    inks: Inks
+    share: float
+    untouched: float
+    ambiguous: bool = False
+    licence: str = ""
+    skipped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Corpus:
+    """All that a recipe names: what is trained on, and what is only validated on.
+
+    `skipped` names every sample that could not be read, `notices` what a person should know of the sources.
+    """
+
+    pools: tuple[Pool, ...]
+    validation: tuple[Inks, ...]
+    skipped: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+
+
+def gather(
+    recipe: Recipe, data: Path, samples: int = -1, *, settings: LoadedSettings | None = None
+) -> Corpus:
+    """Everything that `recipe` names, from the folder `data`; at most `samples` of each digit (-1: all).
+
+    `settings` are those of the project whose corrections, or whose model, a source asks for. Raises
+    BadSettings for an unknown source, BadCommand for data that are not there or not what was said.
+    """
+    _refuse_unknown(recipe)
+    shelf = Shelf(data, recipe, samples)
+    pools: list[Pool] = []
+    validation: list[Inks] = []
+    skipped: list[str] = []
+    notices: list[str] = []
+    for source in recipe.source:
+        parts = _parts(source, shelf, settings)
+        skipped += [f"{source.name}: {fault}" for fault in parts.skipped]
+        notices += parts.notices
+        if len(parts.trained):
+            licence = LICENCES[parts.trained.source] if source.kind is None else source.licence
+            pools.append(
+                Pool(parts.trained, source.share, source.untouched, source.ambiguous, licence, parts.skipped)
+            )
+        elif source.kind in MAY_BE_EMPTY:
+            notices.append(f"{source.name}: there are none yet; the source is left out.")
+        else:
+            raise _empty(source)
+        if len(parts.kept):
+            validation.append(parts.kept)
+    if not pools:
+        raise _empty(recipe.source[0])
+    return Corpus(tuple(pools), tuple(validation), tuple(skipped), tuple(notices))
+
+
+def read_source(
+    source: Source, data: Path, *, seed: int = 1, settings: LoadedSettings | None = None
+) -> Found:
+    """All samples of a source with a kind, unsplit: to look at, or to judge a model on."""
+    if source.kind is None:
+        raise BadSettings(f"The source {source.name} has no kind.", f"There are: {', '.join(KINDS)}.")
+    return KINDS[source.kind](Order(source, data, settings, _generator(seed, source)))
+
+
+def _parts(source: Source, shelf: Shelf, settings: LoadedSettings | None) -> Parts:
+    """A source's own samples, split and limited as it asks."""
+    seed = shelf.recipe.schedule.seed
+    if source.kind is None:
+        found = SOURCES[source.name](shelf)
+    else:
+        found = read_source(source, shelf.data, seed=seed, settings=settings)
+    rng = _generator(seed + 1, source)
+    if isinstance(found, Found):
+        return split(found, source, limit_of(source, shelf.samples, found.inks), rng)
+    if isinstance(found, Inks):
+        _refuse_validation(source)
+        return Parts(per_digit(found, source.samples, rng), found.take([]))
+    kept = found.kept if source.kept_share else found.kept.take([])
+    return replace(found, trained=per_digit(found.trained, source.samples, rng), kept=kept)
+
+
+def _generator(seed: int, source: Source) -> np.random.Generator:
+    """Its own for each source, whatever else the recipe names."""
+    return np.random.default_rng((seed, zlib.crc32(source.name.encode())))
+
+
+def _refuse_unknown(recipe: Recipe) -> None:
+    for source in recipe.source:
+        if source.kind is None and source.name not in SOURCES:
+            raise BadSettings(
+                f"The recipe {recipe.name} names the source {source.name!r}.",
+                f"There are: {', '.join(SOURCES)}; data of your own need a `kind`: {', '.join(KINDS)}.",
+            )
+        if source.kind is not None and source.name in SOURCES:
+            raise BadSettings(
+                f"The recipe {recipe.name} calls a source of kind {source.kind} {source.name!r}.",
+                "That name stands for another source: choose one of your own.",
+            )
+
+
+def _refuse_validation(source: Source) -> None:
+    if source.validation:
+        raise BadSettings(
+            f"The source {source.name} asks for validation = {source.validation:g}.",
+            "It is never validated on: take the key out.",
+        )
+
+
+def _empty(source: Source) -> BadCommand:
+    return BadCommand(
+        f"The source {source.name} gives no sample to train on.",
+        "Take it out of the recipe, or ask for more of it.",
+    )

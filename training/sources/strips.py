@@ -1,0 +1,54 @@
+"""Digits cut out of strips: by boxes that somebody drew, or aligned to numbers that somebody typed."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from processor.errors import BadScan
+from processor.records import Gray
+from training import cutting, datasets
+from training.inks import Inks, collect
+from training.sources.files import read_page
+from training.sources.folders import subfolders
+from training.sources.found import Found, mostly_read
+
+
+def cut_strips(
+    source: str, folder: Path, names: Iterable[str], cut: Callable[..., list[cutting.Labelled]]
+) -> Inks:
+    """What `cut` finds on the strips `names` of a folder of images and COCO boxes; each strip is a group."""
+    images: list[Gray] = []
+    labels: list[int] = []
+    groups: list[int] = []
+    for group, (name, boxes) in enumerate(datasets.strip_boxes(folder, list(names)).items()):
+        for image, label in cut(datasets.strip_page(folder, name), boxes):
+            images.append(image)
+            labels.append(label)
+            groups.append(group)
+    return collect(source, images, labels, groups)
+
+
+def coco_strips(source: str, folder: Path, held_out: Path) -> Found:
+    """Digits cut by the boxes of `folder/annotations.json` out of `folder/images/`; each strip is a group.
+
+    Of the folder `held_out`, the strips that all models are measured on are left out. Raises BadCommand where
+    the boxes are not in COCO's form, or more than half of the strips cannot be read.
+    """
+    subfolders(folder)
+    boxes = datasets.strip_boxes(folder, datasets.annotated_strips(folder))
+    measured = datasets.held_out_strips(folder) if folder.resolve() == held_out.resolve() else frozenset()
+    images: list[Gray] = []
+    labels: list[int] = []
+    groups: list[int] = []
+    skipped: list[str] = []
+    for group, name in enumerate(sorted(boxes.keys() - measured)):
+        try:
+            page = read_page(folder / "images" / name)
+        except BadScan as error:
+            skipped.append(f"images/{error.message.rstrip('.')}")
+            continue
+        cut = cutting.cut_boxes(page, boxes[name])
+        images += [image for image, _ in cut]
+        labels += [label for _, label in cut]
+        groups += [group] * len(cut)
+    strips = len(boxes) - len(measured) - len(skipped)
+    return Found(collect(source, images, labels, groups), mostly_read(folder, strips, skipped))
