@@ -29,7 +29,8 @@ from processor.settings import ENV_PREFIX, Settings, load
 from tests.conftest import PROCESSOR
 from tests.sample_readings import a_blob, a_number, a_page, a_result
 from training.cli import app as training_app
-from training.sources import SOURCES
+from training.recipe import VALIDATION, Source, load_recipe
+from training.sources import KINDS, SOURCES
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -399,6 +400,24 @@ def test_every_source_of_training_is_described() -> None:
     described = {named(row[0])[0] for row in rows(page)}
     assert described >= set(SOURCES)
     assert {name for name in described if "/" not in name} == set(SOURCES)
+
+
+def test_every_kind_and_key_of_a_source_of_ones_own_is_described() -> None:
+    page = sections(read("docs/training.md"), "##")["Data of your own"]
+    described = [(named(row[0])[0], row[1]) for row in rows(page)]
+    assert [name for name, _ in described[: len(KINDS)]] == list(KINDS)
+    defaults = {name: shown.strip("`") for name, shown in described[len(KINDS) :]}
+    of_some_kinds = {"kind", "path", "table", "part"}
+    assert defaults.keys() | of_some_kinds == Source.model_fields.keys()
+    for key in ("untouched", "samples", "licence"):
+        assert defaults[key] == f"{Source.model_fields[key].default:{'g' if key == 'untouched' else ''}}"
+    assert float(defaults["validation"]) == VALIDATION
+
+
+def test_the_recipe_in_the_text_is_accepted(tmp_path: Path) -> None:
+    (passage,) = blocks(sections(read("docs/training.md"), "##")["Data of your own"], "toml")
+    (tmp_path / "own.toml").write_text(passage)
+    assert {source.kind for source in load_recipe(str(tmp_path / "own.toml")).source} <= KINDS.keys()
 
 
 def test_every_part_of_the_program_is_in_its_map() -> None:

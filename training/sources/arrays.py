@@ -122,7 +122,7 @@ def _checked(where: Path, images: NDArray[Any], labels: NDArray[Any]) -> tuple[l
     odd = labels[(labels < 0) | (labels > NONE)]
     if len(odd):
         raise BadCommand(
-            f"{where}: {len(odd)} labels are none, as {odd[0]}; expected 0 to 9, or {NONE} for no digit.",
+            f"{where}: {len(odd)} labels are no digit, as {odd[0]}; expected 0 to 9, or {NONE} for no digit.",
             _REMEDY,
         )
     # One archive has one polarity, which the borders of all its images tell more surely than each its own.

@@ -75,14 +75,14 @@ def read_inks(
         try:
             images.append(read_ink(file))
         except BadScan as error:
-            left_out.append(_fault(root, file, error))
+            left_out.append(fault(root, file, error))
         else:
             labels.append(label)
     inks: Inks = collect(source, images, labels, list(range(len(images))))
     return Found(inks, mostly_read(root, len(images), left_out), grouped=False)
 
 
-def _fault(root: Path, file: Path, error: BadScan) -> str:
+def fault(root: Path, file: Path, error: BadScan) -> str:
     """The file as it is found from `root`, and what is wrong with it."""
     place = file.relative_to(root).as_posix() if file.is_relative_to(root) else str(file)
     return place + error.message.removeprefix(file.name).rstrip(".")

@@ -2,12 +2,14 @@
 
 import csv
 import io
+from dataclasses import dataclass
 from pathlib import Path
 
-from processor.errors import BadCommand
+from processor.errors import BadCommand, BadScan
+from processor.records import Page
 from training.inks import NONE
-from training.sources.files import SUFFIXES, read_inks
-from training.sources.found import Found
+from training.sources.files import SUFFIXES, fault, read_inks, read_page
+from training.sources.found import Found, mostly_read
 
 DIGITS = tuple("0123456789")
 
@@ -51,6 +53,34 @@ def non_digits(source: str, folder: Path) -> Found:
         raise BadCommand(f"{folder} has no image; expected a folder of images of non-digits.", _REMEDY)
     read = read_inks(source, folder, files)
     return Found(read.inks, read.skipped)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pages:
+    """Page images of a folder, and which of them could not be read."""
+
+    pages: tuple[Page, ...]
+    skipped: tuple[str, ...]
+
+
+def pages(folder: Path, most: int) -> Pages:
+    """Page images anywhere below `folder`; of more than `most`, so many, evenly spaced by their names.
+
+    Raises BadCommand where there is none, or more than half are damaged.
+    """
+    subfolders(folder)
+    files = sorted(file for file in folder.rglob("*") if _is_image(file))
+    files = files[:: max(1, -(-len(files) // most))]
+    read: list[Page] = []
+    skipped: list[str] = []
+    for file in files:
+        try:
+            read.append(read_page(file))
+        except BadScan as error:
+            skipped.append(fault(folder, file, error))
+    if not read and not skipped:
+        raise BadCommand(f"{folder} has no image; expected a folder of page images.", _REMEDY)
+    return Pages(tuple(read), mostly_read(folder, len(read), skipped))
 
 
 def image_list(source: str, file: Path) -> Found:

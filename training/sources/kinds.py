@@ -1,19 +1,29 @@
 """The kinds of data of one's own that a recipe can name, and what reads each."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from processor.errors import BadCommand
+from processor.prediction.archive import find_model
+from processor.prediction.classifier import Classifier
 from processor.settings import LoadedSettings
+from training.inks import Inks
 from training.recipe import Source
 from training.sources import arrays, folders, strips
 from training.sources.found import Found
 
 DRAWN = 6000
 """So many letters or ruled lines are made where the recipe does not say how many."""
+
+
+PAGES = 40
+"""Ruled lines are cut out of so many pages at most, which stand in memory together."""
+
+TABLE = "truth.csv"
+"""Where the numbers on strips are written down, in the folder of the strips, unless the recipe says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +44,15 @@ class Order:
         if self.source.path is None:
             raise BadCommand(f"The source {self.source.name} has no path.", "Add `path` to the recipe.")
         return self.source.path
+
+    @property
+    def count(self) -> int:
+        """So many samples of what is made on demand."""
+        return self.source.samples if self.source.samples >= 0 else DRAWN
+
+    def named(self, inks: Inks) -> Inks:
+        """`inks` under the name that the recipe gives their source."""
+        return replace(inks, source=self.source.name)
 
     @property
     def project(self) -> LoadedSettings:
@@ -64,6 +83,41 @@ def _coco_strips(order: Order) -> Found:
     return strips.coco_strips(order.source.name, order.path, order.data / "orand-car-a")
 
 
+def _digit_strips(order: Order) -> Found:
+    from training.alignment import aligned_digits
+
+    settings, skipped = order.project, list[str]()
+    model = Classifier.load(find_model(settings.models_archive, settings.values.recognition.model).path)
+    table = order.source.table or order.path / TABLE
+    inks = aligned_digits(order.path, table, model, notice=skipped.append)
+    return Found(order.named(inks), tuple(skipped))
+
+
+def _corrections(order: Order) -> Found:
+    from training.corrections import corrected_digits
+
+    skipped: list[str] = []
+    inks = corrected_digits(order.project, notice=skipped.append)
+    return Found(order.named(inks), tuple(skipped))
+
+
+def _letters(order: Order) -> Found:
+    from training.lettering import installed_letters
+
+    skipped: list[str] = []
+    fonts = [order.source.path] if order.source.path else None
+    inks = installed_letters(order.count, order.rng, fonts, notice=skipped.append)
+    return Found(order.named(inks), tuple(skipped))
+
+
+def _rulings(order: Order) -> Found:
+    from training.furniture import ruling_cutouts
+
+    found = folders.pages(order.path, PAGES) if order.source.path else folders.Pages((), ())
+    inks = ruling_cutouts(order.count, order.rng, found.pages or None)
+    return Found(order.named(inks), found.skipped)
+
+
 def _non_digits(order: Order) -> Found:
     return folders.non_digits(order.source.name, order.path)
 
@@ -74,6 +128,10 @@ KINDS: dict[str, Callable[[Order], Found]] = {
     "npz": _npz,
     "idx": _idx,
     "coco-strips": _coco_strips,
+    "digit-strips": _digit_strips,
+    "corrections": _corrections,
     "non-digits": _non_digits,
+    "letters": _letters,
+    "rulings": _rulings,
 }
 """A source's `kind` in a recipe, and what reads it."""
