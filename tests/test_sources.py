@@ -377,6 +377,25 @@ def test_too_few_writers_to_keep_one_out_are_all_trained_on_with_a_word(tmp_path
     assert "my-hand is of 1 group" in notice
 
 
+def test_a_recipe_that_keeps_no_digit_out_cannot_be_fitted(tmp_path: Path, digits: Inks) -> None:
+    file = write_npz(tmp_path / "a.npz", digits)
+    corpus_of("npz", file).require_validation()
+    write_images(tmp_path / "marks", digits.images[:20])
+    for corpus in (corpus_of("npz", file, validation=0), corpus_of("non-digits", tmp_path / "marks")):
+        with pytest.raises(BadCommand, match="calibrated"):
+            corpus.require_validation()
+
+
+def test_remarks_name_what_was_skipped_but_not_without_end(tmp_path: Path, digits: Inks) -> None:
+    write_images(tmp_path / "marks", [*digits.images[:50], *[np.zeros((9, 9), np.uint8)] * 30])
+    remarks = corpus_of("non-digits", tmp_path / "marks").remarks()
+    assert remarks[0] == "Skipped 30 samples:"
+    assert remarks[1].endswith("marks: 50.png holds no ink")
+    assert remarks[-1] == "… and 10 more."
+    assert len(remarks) == 22
+    assert corpus_of("npz", write_npz(tmp_path / "a.npz", digits)).remarks() == []
+
+
 def test_a_source_that_gives_nothing_is_refused(data: Path) -> None:
     with pytest.raises(BadCommand, match="mnist gives no sample"):
         gather(a_recipe({"name": "mnist"}), data, 0)

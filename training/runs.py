@@ -21,6 +21,7 @@ from processor.prediction.archive import ModelFolder
 from processor.prediction.classifier import Classifier, softmax
 from processor.records import Glyphs
 from processor.results.publish import write_whole
+from processor.settings import LoadedSettings
 from training import calibrate, evaluate, fit
 from training.inks import NONE, Labels
 from training.publish import data_row, find_run, write_manifest, write_run
@@ -31,7 +32,14 @@ CLASSES = (*"0123456789", "none")
 
 
 def fit_run(
-    recipe: Recipe, data: Path, run: Path, *, samples: int, workers: int, words: Words
+    recipe: Recipe,
+    data: Path,
+    run: Path,
+    *,
+    samples: int,
+    workers: int,
+    words: Words,
+    settings: LoadedSettings | None = None,
 ) -> ModelFolder:
     """Trains `recipe` on the folder `data` and writes the finished run into the new folder `run`.
 
@@ -40,7 +48,10 @@ def fit_run(
     if run.exists() and any(run.iterdir()):
         raise BadCommand(f"{run} is not empty.", "Name another folder with --out.")
     words.say(f"Gathering {len(recipe.source)} sources from {data} …")
-    corpus = gather(recipe, data, samples)
+    corpus = gather(recipe, data, samples, settings=settings)
+    for remark in corpus.remarks():
+        words.say(remark)
+    corpus.require_validation()
     words.say(
         f"Training on {sum(len(pool.inks) for pool in corpus.pools)} samples of {len(corpus.pools)} sources."
     )
@@ -74,13 +85,13 @@ def calibrate_run(run: Path, images: Glyphs, labels: Labels) -> ModelFolder:
     return find_run(run)
 
 
-def recalibrate(run: Path, data: Path, words: Words) -> ModelFolder:
+def recalibrate(run: Path, data: Path, words: Words, settings: LoadedSettings | None = None) -> ModelFolder:
     """Calibrates a finished run again, on the validation part of the sources its manifest names."""
     values = dict(find_run(run).manifest["recipe"])
     samples = int(values.pop("samples", -1))
     recipe = Recipe.model_validate(values)
     words.say(f"Gathering {len(recipe.source)} sources from {data} …")
-    corpus = gather(recipe, data, samples)
+    corpus = gather(recipe, data, samples, settings=settings)
     return calibrate_run(run, *fit.validation_glyphs(corpus.validation, recipe.schedule.seed))
 
 
@@ -104,7 +115,7 @@ def _manifest(recipe: Recipe, corpus: Corpus, samples: int) -> Mapping[str, Any]
         "temperature": 1.0,
         "thresholds": {"acceptance": [{"max_error_rate": 0.01, "confidence": 1.0}]},
         "metrics": {},
-        "data": [data_row(p.inks.source, len(p.inks), p.inks.digest()) for p in corpus.pools],
+        "data": [data_row(p.inks.source, len(p.inks), p.inks.digest(), p.licence) for p in corpus.pools],
         "recipe": {**recipe.model_dump(mode="json"), "samples": samples},
         "parent": None,
         "versions": {

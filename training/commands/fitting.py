@@ -53,7 +53,9 @@ def fit(
     from training.runs import fit_run
 
     run = out or Path("runs") / chosen.name
-    model = fit_run(chosen, data_of(loaded, data), run, samples=samples, workers=workers, words=words)
+    model = fit_run(
+        chosen, data_of(loaded, data), run, samples=samples, workers=workers, words=words, settings=loaded
+    )
     if publish is not None:
         model = publish_run(run, own_archive(loaded), publish)
     print_line(str(model.path))

@@ -8,7 +8,7 @@ import numpy as np
 
 from processor.errors import BadCommand, BadSettings
 from processor.settings import LoadedSettings
-from training.inks import Inks, per_digit
+from training.inks import NONE, Inks, per_digit
 from training.licences import LICENCES
 from training.recipe import Recipe, Source
 from training.sources.builtin import SOURCES, Shelf
@@ -18,6 +18,10 @@ from training.sources.splitting import limit_of, split
 
 MAY_BE_EMPTY = frozenset(("corrections",))
 """Kinds that grow while a project is used: a recipe can name them before there is anything."""
+
+
+TOLD = 20
+"""So many skipped samples are told one by one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +50,23 @@ class Corpus:
     validation: tuple[Inks, ...]
     skipped: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
+
+    def require_validation(self) -> None:
+        """Raises BadCommand where no digit is kept out: such a model could be neither judged nor calibrated."""
+        if not any((inks.labels != NONE).any() for inks in self.validation):
+            raise BadCommand(
+                "No source keeps digits out of training, so the model could not be calibrated.",
+                "Give one of them `validation`, or add a source with more writers, such as mnist.",
+            )
+
+    def remarks(self) -> list[str]:
+        """What a person should be told, a line each: the notices, and what was skipped and why."""
+        if not self.skipped:
+            return list(self.notices)
+        more = len(self.skipped) - TOLD
+        rest = [f"… and {more} more."] if more > 0 else []
+        head = f"Skipped {len(self.skipped)} {'sample' if len(self.skipped) == 1 else 'samples'}:"
+        return [*self.notices, head, *(f"  {fault}" for fault in self.skipped[:TOLD]), *rest]
 
 
 def gather(
