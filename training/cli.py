@@ -5,7 +5,7 @@ import sys
 import typer
 
 from processor.errors import DigitInboxError
-from training.commands import archiving, fitting, judging
+from training.commands import archiving, fetching, fitting, judging
 from training.commands.options import Quiet, SettingsFile
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command()(judging.calibrate)
 app.command()(archiving.publish)
 app.command()(archiving.promote)
 app.command("list")(archiving.list_models)
+app.command()(fetching.download)
 
 
 @app.callback()
