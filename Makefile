@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: run test lint unit slow pictures clean
+.PHONY: run test lint unit slow pictures original-models clean
 
 run: $(STAMP)
 	$(BIN)/processor run --once examples || test $$? -eq 1
@@ -28,6 +28,15 @@ slow: $(STAMP)
 # The pictures of README.md and docs/, made anew by the model in use.
 pictures: $(STAMP)
 	$(BIN)/python docs/pictures.py
+
+# The three models of the original program, trained anew on its data set and published into models_archive.
+# DATA is the folder of the data sets: `training download seed` fetches what is needed.
+DATA ?= data
+original-models: $(STAMP)
+	for samples in 2000 5000 -1; do \
+	  $(BIN)/training fit --recipe original --data "$(DATA)" --samples $$samples \
+	    --out runs/model_$$samples --publish model_$$samples || exit 1; \
+	done
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

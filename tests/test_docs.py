@@ -379,10 +379,10 @@ def test_every_page_and_picture_is_linked_and_small() -> None:
 
 
 def test_every_make_target_in_the_text_is_there() -> None:
-    targets = set(re.findall(r"^(\w+):", read("Makefile"), re.MULTILINE))
+    targets = set(re.findall(r"^([\w-]+):", read("Makefile"), re.MULTILINE))
     for page in PAGES:
         text = page.read_text("utf-8")
-        for name in re.findall(r"(?:`|^)make (\w+)", text, re.MULTILINE):
+        for name in re.findall(r"(?:`|^)make ([\w-]+)", text, re.MULTILINE):
             assert name in targets, f"{page.name}: make {name}"
 
 
