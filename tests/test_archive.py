@@ -1,7 +1,8 @@
 """The archive finds and verifies models, and says of a damaged one which file and value is wrong."""
 
-import hashlib
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,46 +22,22 @@ from processor.prediction.archive import (
     list_models,
     verify,
 )
-
-ROWS = [
-    {"max_error_rate": rate, "confidence": level} for rate, level in ((0.01, 0.8), (0.001, 0.95), (0.1, 0.3))
-]
+from processor.prediction.promotions import Promotion, models_before, read_promotions
+from tests.model_folders import ACCEPTANCE, add_run, edit_manifest, overwrite
 
 
-def a_manifest(name: str, weights: bytes) -> dict[str, Any]:
-    return {
-        "name": name,
-        "created_at": "2026-11-22T12:00:00Z",
-        "architecture": "strided-residual",
-        "parameters": {"classes": 11},
-        "input": {"shape": [1, 28, 28], "polarity": "ink is high", "range": [0, 1]},
-        "classes": [*"0123456789", "none"],
-        "temperature": 1.5,
-        "thresholds": {"acceptance": ROWS},
-        "weights": [{"file": "weights.safetensors", "sha256": hashlib.sha256(weights).hexdigest()}],
-        "metrics": {},
-        "data": [],
-        "recipe": {},
-        "parent": None,
-        "versions": {},
-    }
-
-
-def add_model(archive: Path, name: str, **changes: Any) -> Path:
-    folder = archive / name
-    folder.mkdir(parents=True)
-    (folder / "weights.safetensors").write_bytes(b"weights of " + name.encode())
-    manifest = {**a_manifest(name, b"weights of " + name.encode()), **changes}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made")
+    add_run(folder / "old")
+    add_run(folder / "new")
+    (folder / "CURRENT").write_text("new\n")
     return folder
 
 
 @pytest.fixture
-def archive(tmp_path: Path) -> Path:
-    add_model(tmp_path, "old")
-    add_model(tmp_path, "new")
-    (tmp_path / "CURRENT").write_text("new\n")
-    return tmp_path
+def archive(made: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(made, tmp_path / "archive")
 
 
 def test_current_follows_the_file_and_a_name_is_taken_as_it_is(archive: Path) -> None:
@@ -77,14 +54,16 @@ def test_a_verified_model_tells_what_its_manifest_says(archive: Path) -> None:
     assert model.weights == (archive / "new" / "weights.safetensors",)
 
 
-@pytest.mark.parametrize("name", ["older", "../new", "", ".", "new/../new"])
+@pytest.mark.parametrize(
+    "name", ["older", "../new", "", ".", "new/../new", "new/", "/etc", "new\0", "new\nold"]
+)
 def test_a_model_that_is_not_there_is_refused_with_those_that_are(archive: Path, name: str) -> None:
     with pytest.raises(BadModel, match="new, old") as caught:
         find_model(archive, name)
     assert caught.value.exit_code == Exit.NO_MODEL
 
 
-@pytest.mark.parametrize("content", [None, b"", b"  \n", b"\xff\xfe"])
+@pytest.mark.parametrize("content", [None, b"", b"  \n", b"\xff\xfe", b"new " * 2000])
 def test_an_archive_without_a_current_model_says_how_to_promote_one(
     archive: Path, content: bytes | None
 ) -> None:
@@ -103,10 +82,7 @@ def test_an_archive_that_is_not_there_is_a_bad_model_too(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("key", REQUIRED_KEYS)
 def test_every_key_of_the_manifest_is_needed(archive: Path, key: str) -> None:
-    file = archive / "new" / "manifest.json"
-    manifest = json.loads(file.read_text())
-    del manifest[key]
-    file.write_text(json.dumps(manifest))
+    edit_manifest(archive / "new", lambda manifest: manifest.pop(key))
     with pytest.raises(BadModel, match=f"lacks {key}"):
         verify(archive / "new")
 
@@ -119,7 +95,6 @@ def test_every_key_of_the_manifest_is_needed(archive: Path, key: str) -> None:
         ("classes", [*"0123456789", 7]),
         ("temperature", 0),
         ("temperature", "warm"),
-        ("temperature", float("nan")),
         ("temperature", True),
         ("thresholds", []),
         ("thresholds", {"acceptance": []}),
@@ -129,11 +104,24 @@ def test_every_key_of_the_manifest_is_needed(archive: Path, key: str) -> None:
         ("weights", [{"file": "../old/weights.safetensors", "sha256": "0"}]),
         ("weights", [{"file": "/etc/passwd", "sha256": "0"}]),
         ("parameters", [1, 2]),
+        ("parameters", {"widths": [8, 10**12]}),
+        ("name", 7),
+        ("architecture", ["strided-residual"]),
+        ("created_at", None),
+        ("metrics", []),
+        ("data", {}),
+        ("parent", 3),
+        ("classes", [*"0123456789", "none", "none"]),
+        ("input", {"shape": [1, 32, 32], "polarity": "ink is high", "range": [0, 1]}),
+        ("input", {"shape": [1, 28, 28], "polarity": "paper is high", "range": [0, 1]}),
+        ("probe", None),
+        ("probe", {"file": "../old/probe.safetensors", "sha256": "0"}),
     ],
 )
-def test_a_value_that_cannot_be_is_refused_by_its_key(tmp_path: Path, key: str, value: object) -> None:
-    with pytest.raises(BadModel, match=key):
-        verify(add_model(tmp_path, "odd", **{key: value}))
+def test_a_value_that_cannot_be_is_refused_by_its_key(archive: Path, key: str, value: object) -> None:
+    edit_manifest(archive / "new", lambda manifest: manifest.update({key: value}))
+    with pytest.raises(BadModel, match=rf"manifest\.json: {key}"):
+        verify(archive / "new")
 
 
 def test_a_renamed_folder_is_refused(archive: Path) -> None:
@@ -142,10 +130,33 @@ def test_a_renamed_folder_is_refused(archive: Path) -> None:
         verify(archive / "newer")
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '"text"'])
-def test_a_manifest_that_is_none_is_refused(archive: Path, content: str) -> None:
-    (archive / "new" / "manifest.json").write_text(content)
+FOREIGN = {
+    "nothing": b"",
+    "half": b"{",
+    "list": b"[]",
+    "text": b'"text"',
+    "another program's": json.dumps({"format": "onnx", "version": 3}).encode(),
+    "not UTF-8": b'{"name": "\xff"}',
+    "nested": b"[" * 200_000 + b"]" * 200_000,
+    "infinite": b'{"temperature": 1e999}',
+    "NaN": b'{"temperature": NaN}',
+    "endless number": b'{"temperature": 1' + b"0" * 5000 + b"}",
+    "lone surrogate": b'{"name": "\\ud800"}',
+    "too large": b'{"name": "' + b"x" * 1_000_000 + b'"}',
+}
+
+
+@pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN)
+def test_a_manifest_that_is_none_is_refused(archive: Path, content: bytes) -> None:
+    overwrite(archive / "new" / "manifest.json", content)
     with pytest.raises(BadModel, match=r"manifest\.json"):
+        verify(archive / "new")
+
+
+def test_a_whole_manifest_with_an_infinite_number_is_refused(archive: Path) -> None:
+    file = archive / "new" / "manifest.json"
+    overwrite(file, file.read_bytes().replace(b'"temperature": 1.5', b'"temperature": 1e999'))
+    with pytest.raises(BadModel, match="1e999"):
         verify(archive / "new")
 
 
@@ -157,12 +168,45 @@ def _truncate(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-1])
 
 
-@pytest.mark.parametrize("damage", [_append, _truncate, Path.unlink])
-def test_weights_that_are_not_those_that_were_published_are_refused(
-    archive: Path, damage: Callable[[Path], None]
+def _link(file: Path) -> None:
+    file.rename(file.with_name("elsewhere"))
+    file.symlink_to("elsewhere")
+
+
+def _pipe(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
+def _folder(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+@pytest.mark.parametrize("damage", [_append, _truncate, _link, _pipe, _folder, Path.unlink])
+@pytest.mark.parametrize("name", ["weights.safetensors", "probe.safetensors"])
+def test_files_that_are_not_those_that_were_published_are_refused(
+    archive: Path, name: str, damage: Callable[[Path], None]
 ) -> None:
-    damage(archive / "new" / "weights.safetensors")
-    with pytest.raises(BadModel, match=r"weights\.safetensors"):
+    damage(archive / "new" / name)
+    with pytest.raises(BadModel, match=name):
+        verify(archive / "new")
+
+
+@pytest.mark.parametrize("damage", [_link, _pipe, _folder, Path.unlink])
+@pytest.mark.parametrize("name", ["new/manifest.json", "CURRENT"])
+def test_what_is_no_plain_file_is_not_even_opened(
+    archive: Path, name: str, damage: Callable[[Path], None]
+) -> None:
+    damage(archive / name)
+    with pytest.raises(BadModel, match=Path(name).name):
+        find_model(archive, "current")
+
+
+def test_a_weights_file_beyond_all_models_is_not_read(archive: Path) -> None:
+    with (archive / "new" / "weights.safetensors").open("r+b") as stream:
+        stream.truncate(600_000_000)
+    with pytest.raises(BadModel, match="larger than 500 MB"):
         verify(archive / "new")
 
 
@@ -186,7 +230,7 @@ def test_thresholds_are_exact_where_calibrated_and_between_them_elsewhere(archiv
 
 @given(st.floats(1e-4, 0.5), st.floats(1e-4, 0.5))
 def test_a_looser_error_rate_never_asks_for_more_confidence(one: float, other: float) -> None:
-    model = ModelFolder(Path("any"), {"thresholds": {"acceptance": ROWS}}, ())
+    model = ModelFolder(Path("any"), {"thresholds": {"acceptance": ACCEPTANCE}}, ())
     strict, loose = min(one, other), max(one, other)
     assert model.acceptance_threshold(strict) >= model.acceptance_threshold(loose)
 
@@ -194,3 +238,42 @@ def test_a_looser_error_rate_never_asks_for_more_confidence(one: float, other: f
 def test_looking_at_the_archive_does_not_wait_for_torch() -> None:
     code = "import processor.prediction.archive, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def promotion(name: str, previous: str | None, kind: str = "promote") -> Promotion:
+    return Promotion(at="2026-11-22T12:00:00Z", kind=kind, name=name, previous=previous)
+
+
+def test_rollbacks_lead_further_back_and_not_forth_again() -> None:
+    record = [promotion("b", "a"), promotion("c", "b"), promotion("d", "c")]
+    assert models_before(record, "d") == ["c", "b", "a"]
+    record.append(promotion("c", "d", "rollback"))
+    assert models_before(record, "c") == ["b", "a"]
+    record.append(promotion("a", "c", "rollback"))
+    assert models_before(record, "a") == []
+    record.append(promotion("e", "a"))
+    assert models_before(record, "e") == ["a"]
+    assert models_before(record, "set by hand") == ["e", "a"]
+    assert models_before([], "a") == []
+
+
+names = st.sampled_from("abcd")
+
+
+@given(st.lists(st.tuples(names, st.none() | names, st.sampled_from(["promote", "rollback"]))), names)
+def test_what_was_in_use_before_is_never_the_model_in_use_nor_unknown(
+    rows: list[tuple[str, str | None, str]], current: str
+) -> None:
+    before = models_before([promotion(*row) for row in rows], current)
+    assert current not in before
+    assert len(before) == len(set(before))
+    assert set(before) <= {name for row in rows for name in row[:2]}
+
+
+def test_a_line_of_the_record_that_makes_no_sense_is_passed_over(tmp_path: Path) -> None:
+    good = {"at": "2026-11-22T12:00:00Z", "kind": "promote", "name": "b", "previous": "a"}
+    lines: list[Any] = [good, [], 7, {**good, "name": 7}, {"name": "b"}, {**good, "later": 1}]
+    text = "\n".join(json.dumps(line) for line in lines)
+    (tmp_path / "PROMOTIONS").write_bytes(text.encode() + b"\n\xff\n" + b"[" * 100_000 + b"\n{")
+    assert [found.name for found in read_promotions(tmp_path)] == ["b"]
+    assert read_promotions(tmp_path / "absent") == []

@@ -1,11 +1,8 @@
-"""Training: sources and splits, augmentation, non-digits, calibration, a tiny run, the archive's doors."""
+"""Training: recipes, augmentation, non-digits, calibration, a tiny run, the archive's doors."""
 
-import gzip
-import io
 import json
 import subprocess
 import sys
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,30 +13,24 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 from torch import nn
 from typer.testing import CliRunner
 
-from processor.errors import BadCommand, BadModel, BadSettings
-from processor.prediction.archive import current_name, find_model
+from processor.errors import BadCommand, BadSettings
+from processor.prediction.archive import find_model
 from processor.prediction.classifier import Classifier, softmax
 from processor.prediction.glyphs import normalise, stroke_width
 from processor.records import Box, Page
-from processor.settings import load as load_settings
-from training import datasets, drawn, negatives
+from tests.sample_sources import sample_digits, write_mnist
+from training import drawn, negatives
 from training.augment import Augmenter, Hand
 from training.calibrate import acceptances, calibration_error, fit_temperature
 from training.cli import app
 from training.cutting import cut_boxes, label_candidates
-from training.evaluate import digit_figures, non_digit_figures
 from training.fit import Batches, Epoch, batch_loss, running_average, train, validation_glyphs
-from training.inks import NONE, Inks, collect, per_digit, split_by_group
-from training.publish import LICENCES, find_run, own_archive, promote, publish
+from training.inks import NONE, Inks
 from training.recipe import Recipe, load_recipe, shipped_recipes
-from training.sources import SOURCES, Corpus, Pool, gather
-from training.testsets import digit_sets, non_digit_sets
-
-SAMPLE = Path(__file__).parent / "data" / "mnist-sample.npz"
+from training.sources import SOURCES, Corpus, Pool
 
 TINY = """
 [network]
@@ -66,8 +57,7 @@ Training = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture(scope="module")
 def digits() -> Inks:
-    with np.load(SAMPLE) as data:
-        return collect("mnist-train", list(data["images"]), data["labels"], data["writers"])
+    return sample_digits()
 
 
 @pytest.fixture
@@ -75,25 +65,11 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(7)
 
 
-def write_idx(file: Path, values: NDArray[np.generic]) -> None:
-    kind = {"uint8": 8, "int32": 12}[values.dtype.name]
-    header = bytes([0, 0, kind, values.ndim]) + np.array(values.shape, ">i4").tobytes()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    content = values.astype(values.dtype.newbyteorder(">")).tobytes()
-    file.write_bytes(gzip.compress(header + content))
-
-
 @pytest.fixture
 def data(tmp_path: Path, digits: Inks) -> Path:
     """A data folder with the sample as MNIST's training and test part."""
-    folder = tmp_path / "data"
-    labels = np.zeros((len(digits), 8), np.int32)
-    labels[:, 2] = digits.groups
-    for stem, part in (("train", "train"), ("t10k", "test")):
-        write_idx(folder / "mnist" / f"{stem}-images-idx3-ubyte.gz", np.stack(list(digits.images)))
-        write_idx(folder / "mnist" / f"{stem}-labels-idx1-ubyte.gz", digits.labels.astype(np.uint8))
-        write_idx(folder / "mnist" / "writers" / f"qmnist-{part}-labels-idx2-int.gz", labels)
-    return folder
+    write_mnist(tmp_path / "data" / "mnist", digits)
+    return tmp_path / "data"
 
 
 # --- recipes -------------------------------------------------------------------------------------------
@@ -134,139 +110,6 @@ def test_a_recipe_that_cannot_be_is_refused_by_its_key(tmp_path: Path, text: str
 def test_a_recipe_that_is_not_there_is_refused_with_those_that_are() -> None:
     with pytest.raises(BadSettings, match="default"):
         load_recipe("defalt")
-
-
-# --- sources and splits --------------------------------------------------------------------------------
-
-
-def test_mnist_comes_with_its_writers(data: Path, digits: Inks) -> None:
-    found = datasets.mnist(data / "mnist", "train")
-    np.testing.assert_array_equal(found.images[3], digits.images[3])
-    np.testing.assert_array_equal(found.labels, digits.labels)
-    np.testing.assert_array_equal(found.groups, digits.groups)
-
-
-@pytest.mark.parametrize(
-    ("content", "named"),
-    [(b"", "no idx file"), (b"\0\0\x08\x01\0\0\0\x05abc", "header says 5"), (b"PK\3\4aaaaaa", "no idx file")],
-)
-def test_a_file_that_is_no_idx_is_refused_by_name(tmp_path: Path, content: bytes, named: str) -> None:
-    file = tmp_path / "images-idx1-ubyte"
-    file.write_bytes(content)
-    with pytest.raises(BadCommand, match=named):
-        datasets.read_idx(file)
-    with pytest.raises(BadCommand, match=r"absent\.gz"):
-        datasets.read_idx(tmp_path / "absent.gz")
-
-
-def test_no_writer_stands_on_both_sides_of_a_split(digits: Inks, rng: np.random.Generator) -> None:
-    trained, kept = split_by_group(digits, 0.3, rng)
-    assert len(trained) + len(kept) == len(digits)
-    assert len(kept) == 30
-    assert not set(trained.groups) & set(kept.groups)
-
-
-@given(st.integers(0, 12))
-def test_so_many_of_each_digit_are_taken_where_there_are_so_many(count: int) -> None:
-    labels = [digit for digit in range(10) for _ in range(digit)]
-    inks = collect("any", [np.zeros((1, 1), np.uint8)] * len(labels), labels, labels)
-    found = per_digit(inks, count, np.random.default_rng(0))
-    np.testing.assert_array_equal(np.bincount(found.labels, minlength=10), np.minimum(np.arange(10), count))
-    assert len(per_digit(inks, -1, np.random.default_rng(0))) == len(labels)
-
-
-def test_the_strips_held_out_are_always_the_same_and_never_trained_on(tmp_path: Path) -> None:
-    (tmp_path / "images").mkdir()
-    for number in range(30):
-        (tmp_path / "images" / f"{number}.jpg").touch()
-    out = datasets.held_out_strips(tmp_path, count=8)
-    assert len(out) == 8
-    for name in sorted(out)[:4]:
-        (tmp_path / "images" / name).unlink()
-    assert datasets.held_out_strips(tmp_path, count=4) == frozenset(sorted(out)[4:])
-
-
-def test_a_digest_tells_one_changed_pixel(digits: Inks) -> None:
-    changed = [image.copy() for image in digits.images]
-    changed[5][14, 14] ^= 1
-    other = Inks(digits.source, changed, digits.labels, digits.groups)
-    assert digits.digest() == digits.take(range(len(digits))).digest() != other.digest()
-
-
-def test_an_unknown_source_is_refused_with_the_known_ones(tmp_path: Path) -> None:
-    recipe = Recipe.model_validate({"name": "odd", "source": [{"name": "emnist", "share": 1}]})
-    with pytest.raises(BadSettings, match=r"'emnist'.*jc-progjava"):
-        gather(recipe, tmp_path)
-
-
-def test_data_that_are_not_there_are_named(tmp_path: Path) -> None:
-    with pytest.raises(BadCommand, match="train-images"):
-        gather(load_recipe("default"), tmp_path)
-
-
-def test_every_source_has_its_licence() -> None:
-    made = {"mnist": "mnist-train", "mnist-proposals": "proposals"}
-    assert {made.get(name, name) for name in SOURCES} <= LICENCES.keys()
-
-
-def write_strips(folder: Path, digits: Inks, count: int) -> None:
-    """Cheque strips of a 3 and a 7 on grey paper, with a box for each digit."""
-    (folder / "images").mkdir(parents=True)
-    pair = [digits.images[int(np.flatnonzero(digits.labels == digit)[0])] for digit in (3, 7)]
-    ink = np.kron(np.hstack([np.zeros((28, 4)), pair[0], pair[1], np.zeros((28, 4))]), np.ones((2, 2)))
-    image = Image.fromarray((220 - 180 * ink / 255).astype(np.uint8))
-    images, annotations = [], []
-    for number in range(count):
-        images.append({"id": number, "file_name": f"{number}.png"})
-        image.save(folder / "images" / f"{number}.png")
-        for digit, x in ((7, 64), (3, 8)):
-            box = {"image_id": number, "category_id": digit, "bbox": [x, 0, 56, 56]}
-            annotations.append(box)
-    categories = [{"id": digit, "name": str(digit)} for digit in range(10)]
-    content = {"images": images, "annotations": annotations, "categories": categories}
-    (folder / "annotations.json").write_text(json.dumps(content))
-
-
-def test_cheque_sources_take_no_strip_that_is_held_out(tmp_path: Path, digits: Inks) -> None:
-    write_strips(tmp_path / "orand-car-a", digits, datasets.HELD_OUT_STRIPS + 20)
-    sources = [{"name": "cheque-digits", "share": 1}, {"name": "cheque-proposals", "share": 1}]
-    corpus = gather(Recipe.model_validate({"name": "cheques", "source": sources}), tmp_path)
-    by_box, proposed = corpus.pools
-    assert by_box.inks.labels.tolist() == [3, 7] * 18
-    assert corpus.validation[0].labels.tolist() == [3, 7] * 2
-    for image, label in zip(by_box.inks.images, by_box.inks.labels, strict=True):
-        original = digits.images[int(np.flatnonzero(digits.labels == label)[0])]
-        assert likeness(normalise(image), normalise(original)) > 0.85
-    assert {3, 7} <= set(proposed.inks.labels)
-    (held_out,) = digit_sets(tmp_path)
-    assert len(held_out.inks) == 2 * datasets.HELD_OUT_STRIPS
-
-
-def write_omniglot(file: Path) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(file, "w") as archive:
-        for alphabet in ("Latin", "Greek"):
-            for character in (1, 2):
-                paper = Image.new("1", (105, 105), 1)
-                ImageDraw.Draw(paper).line((20, 20, 80, 30 * character), fill=0, width=3)
-                stream = io.BytesIO()
-                paper.save(stream, "PNG")
-                archive.writestr(f"small/{alphabet}/character0{character}/0001_01.png", stream.getvalue())
-
-
-def test_latin_letters_are_measured_on_and_never_trained_on(tmp_path: Path) -> None:
-    write_omniglot(tmp_path / "non-digits" / "omniglot.zip")
-    recipe = Recipe.model_validate({"name": "letters", "source": [{"name": "omniglot", "share": 1}]})
-    (pool,) = gather(recipe, tmp_path).pools
-    assert len(pool.inks) == 2
-    assert {int(image.max()) for image in pool.inks.images} == {255}
-    assert all((image > 0).mean() < 0.2 for image in pool.inks.images)
-    for kind in ("point", "comma"):
-        folder = tmp_path / "non-digits" / "strokes" / kind
-        folder.mkdir(parents=True)
-        Image.new("L", (9, 9), 255).save(folder / "1.png")
-    sets = {test.name: len(test.inks) for test in non_digit_sets(tmp_path)}
-    assert sets == {"latin-letters": 2, "latin-letters-unlike-digits": 1, "comma": 1, "point": 1}
 
 
 # --- augmentation and non-digits -----------------------------------------------------------------------
@@ -526,17 +369,6 @@ def test_non_digits_that_pass_count_as_errors() -> None:
     assert 0.78 < row["confidence"] < 0.82
 
 
-def test_figures_tell_a_digit_eaten_by_none_from_a_wrong_one() -> None:
-    rows = np.full((4, 11), 0.01, np.float32)
-    rows[[0, 1, 2, 3], [5, 5, 6, 7]] = 0.4
-    rows[1, NONE] = 0.5
-    found = digit_figures(rows, np.array([5, 5, 6, 8]))
-    assert (found["accuracy"], found["accuracy_over_all_classes"]) == (0.75, 0.5)
-    assert non_digit_figures(rows, 0.3)["accepted"] == 1
-    assert non_digit_figures(rows, 0.3)["taken_for_a_digit"] == 0.75
-    assert non_digit_figures(rows, 0.45)["accepted"] == 0
-
-
 # --- the command line ----------------------------------------------------------------------------------
 
 
@@ -572,7 +404,7 @@ def test_a_model_is_trained_published_promoted_and_listed(training: Training, ho
 
     assert json.loads(call("list", "--json"))["current"] == "tiny-1"
     judged = json.loads(call("evaluate", "current", "--data", data, "--json"))
-    assert judged == {"mnist-test": model.manifest["metrics"]["mnist-test"]}
+    assert judged["mnist-test"].items() >= model.manifest["metrics"]["mnist-test"].items()
     again = json.loads(call("calibrate", home / "runs" / "one", "--data", data, "--json"))
     assert again["temperature"] == model.temperature
 
@@ -594,7 +426,10 @@ def test_a_model_that_is_not_there_ends_with_its_exit_code(training: Training) -
     assert training("fit", "--recipe", "nothing").returncode == 3
 
 
-@pytest.mark.parametrize("command", ["", "fit", "evaluate", "calibrate", "publish", "promote", "list"])
+COMMANDS = ["", "fit", "evaluate", "calibrate", "publish", "promote", "rollback", "list", "prune"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_its_help(training: Training, command: str) -> None:
     shown = training(*command.split(), "--help")
     assert shown.returncode == 0
@@ -606,76 +441,3 @@ def test_every_command_has_its_help(training: Training, command: str) -> None:
 def test_help_does_not_wait_for_torch() -> None:
     code = "import training.cli, sys; sys.exit('torch' in sys.modules or 'cv2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-# --- publishing ----------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Path:
-    """A finished run: the shipped model's weights under a run's name."""
-    from tests.test_classifier import add_model, some_tensors
-
-    return add_model(tmp_path / "run", some_tensors())
-
-
-def test_a_published_model_never_changes(tmp_path: Path, run: Path) -> None:
-    models = tmp_path / "archive"
-    first = publish(run, models, "one")
-    content = {file.name: file.read_bytes() for file in first.path.iterdir()}
-    with pytest.raises(BadCommand, match="already"):
-        publish(run, models, "one")
-    assert {file.name: file.read_bytes() for file in first.path.iterdir()} == content
-    assert [folder.name for folder in models.iterdir()] == ["one"]
-
-
-@pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "CURRENT", "current", "x" * 300, "a b"])
-def test_a_name_that_cannot_be_a_folders_is_refused(tmp_path: Path, run: Path, name: str) -> None:
-    with pytest.raises(BadCommand):
-        publish(run, tmp_path / "archive", name)
-
-
-def test_publishing_makes_an_archive_of_ones_own(home: Path) -> None:
-    (home / "settings.toml").write_text("")
-    shipped = load_settings(home / "settings.toml").models_archive
-    own = own_archive(load_settings(home / "settings.toml"))
-    assert own == home.resolve() / "models_archive" != shipped
-    assert (own / "CURRENT").read_text() == (shipped / "CURRENT").read_text()
-    assert own_archive(load_settings(home / "settings.toml")) == own
-
-
-def test_a_damaged_run_is_not_published(tmp_path: Path, run: Path) -> None:
-    (run / "weights.safetensors").write_bytes(b"gone")
-    with pytest.raises(BadModel, match=r"weights\.safetensors"):
-        publish(run, tmp_path / "archive", "one")
-    assert not (tmp_path / "archive" / "one").exists()
-
-
-def test_a_model_that_cannot_be_loaded_is_not_promoted(tmp_path: Path, run: Path) -> None:
-    models = tmp_path / "archive"
-    publish(run, models, "one")
-    promote(models, "one")
-    publish(run, models, "two")
-    (models / "two" / "weights.safetensors").write_bytes(b"gone")
-    with pytest.raises(BadModel):
-        promote(models, "two")
-    assert current_name(models) == "one"
-
-
-def test_promoting_the_current_model_changes_nothing(tmp_path: Path, run: Path) -> None:
-    models = tmp_path / "archive"
-    publish(run, models, "one")
-    with pytest.raises(BadModel):
-        promote(models, "current")
-    promote(models, "one")
-    assert promote(models, "current").name == current_name(models) == "one"
-
-
-def test_a_folder_without_a_finished_run_says_how_to_train_one(tmp_path: Path) -> None:
-    with pytest.raises(BadModel, match="training fit"):
-        find_run(tmp_path)
-
-
-def test_a_run_can_be_loaded_by_its_folder_before_it_is_published(run: Path) -> None:
-    assert find_run(run).name == "run"
-    assert Classifier.load(run).name == "run"

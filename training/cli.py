@@ -21,7 +21,9 @@ app.command()(judging.evaluate)
 app.command()(judging.calibrate)
 app.command()(archiving.publish)
 app.command()(archiving.promote)
+app.command()(archiving.rollback)
 app.command("list")(archiving.list_models)
+app.command()(archiving.prune)
 app.command()(fetching.download)
 
 

@@ -5,7 +5,7 @@ import json
 import re
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,19 +14,40 @@ from processor.errors import BadCommand, BadModel
 from processor.prediction import archive
 from processor.prediction.archive import CURRENT, MANIFEST, ModelFolder
 from processor.prediction.classifier import Classifier
+from processor.prediction.probe import PROBE
+from processor.prediction.promotions import PROMOTIONS
 from processor.results.publish import write_whole
 from processor.settings import LoadedSettings
+from training.cards import CARD, card
+from training.licences import LICENCES
+from training.probes import make_probe
+from training.staging import locked, remove_folder, staged, writable
 
 WEIGHTS = "weights.safetensors"
 
+MAX_PLOT_BYTES = 2_000_000
+MAX_PLOTS = 20
+"""A model's folder is copied to every machine that reads: the card holds plots, not albums."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def write_run(run: Path, weights: bytes, manifest: Mapping[str, Any]) -> None:
-    """Writes a run's weights and manifest, named and hashed so that the run's folder itself can be loaded."""
-    entry = {"file": WEIGHTS, "sha256": hashlib.sha256(weights).hexdigest()}
+    """Writes a run's weights, probe and manifest, so that the run's folder itself can be loaded.
+
+    Raises BadModel where the network cannot be rebuilt from them, or its weights are not finite.
+    """
+    probe = make_probe({**manifest, "name": run.name}, weights, run / WEIGHTS)
     write_whole(run / WEIGHTS, weights)
-    write_manifest(run, {**manifest, "name": run.name, "weights": [entry]})
+    write_whole(run / PROBE, probe)
+    files = {"weights": [entry(WEIGHTS, weights)], "probe": entry(PROBE, probe)}
+    write_manifest(run, {**manifest, "name": run.name, **files})
+
+
+def entry(file: str, content: bytes) -> dict[str, str]:
+    """A file as a manifest names it."""
+    return {"file": file, "sha256": hashlib.sha256(content).hexdigest()}
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
@@ -34,30 +55,49 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     write_whole(folder / MANIFEST, text.encode() + b"\n")
 
 
-def publish(run: Path, models: Path, name: str) -> ModelFolder:
+def publish(run: Path, models: Path, name: str, notice: Callable[[str], None] = str) -> ModelFolder:
     """Copies the finished run `run` into the archive `models` as `name`, whole or not at all.
+
+    The run is loaded and proves itself first. The folder holds weights, probe, manifest, card and the run's
+    plots; its files become read-only. `notice` hears which plots were left out.
 
     Raises BadCommand where the name is taken or cannot be a folder's, BadModel where the run is damaged.
     """
-    target = models / name
-    if not _NAME.fullmatch(name) or name.lower() in {"current", CURRENT.lower()}:
+    if not _NAME.fullmatch(name) or name.lower() == CURRENT.lower():
         raise BadCommand(f"{name!r} cannot be a model's name.", "Use letters, digits, dots and dashes.")
-    if target.exists():
-        raise BadCommand(f"There is a model {name} in {models} already.", "Published models never change.")
-    model = archive.verify(run)
-    staged = models / f".{name}-{secrets.token_hex(4)}"
-    staged.mkdir(parents=True)
-    try:
-        for file in model.weights:
-            write_whole(staged / file.name, file.read_bytes())
-        created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        write_manifest(staged, {**model.manifest, "name": name, "created_at": created})
-        # A folder takes the place of an empty one only: a model published meanwhile is not overwritten.
-        staged.rename(target)
-    except OSError as error:
-        shutil.rmtree(staged, ignore_errors=True)
-        raise BadCommand(f"{target} cannot be written: {error.strerror}.", "Check the folder.") from None
+    model = Classifier.load(run).model
+    created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    manifest = {**model.manifest, "name": name, "created_at": created}
+    target = models / name
+    with locked(models):
+        # Names that differ in case alone are one folder on other systems: an archive must bear being copied.
+        if name.lower() in (known.lower() for known in archive.model_names(models)):
+            raise BadCommand(
+                f"There is a model {name} in {models} already.", "Published models never change."
+            )
+        with staged(target) as folder:
+            for file in (*model.weights, model.probe):
+                write_whole(folder / file.name, file.read_bytes())
+            plots = _copy_plots(run, folder, notice)
+            write_whole(folder / CARD, card(manifest, plots).encode())
+            write_manifest(folder, manifest)
     return archive.verify(target)
+
+
+def _copy_plots(run: Path, folder: Path, notice: Callable[[str], None]) -> list[str]:
+    """Copies the run's PNGs, and returns their names; what is too large or too many is named and left out."""
+    copied: list[str] = []
+    for file in sorted(run.glob("*.png")):
+        if file.is_symlink() or not file.is_file() or file.stat().st_size > MAX_PLOT_BYTES:
+            notice(f"{file} is not published: it is no file of at most {MAX_PLOT_BYTES // 1_000_000} MB.")
+            continue
+        content = file.read_bytes()
+        if len(copied) == MAX_PLOTS or not content.startswith(_PNG):
+            notice(f"{file} is not published: at most {MAX_PLOTS} PNG images are.")
+            continue
+        write_whole(folder / file.name, content)
+        copied.append(file.name)
+    return copied
 
 
 def own_archive(settings: LoadedSettings) -> Path:
@@ -69,47 +109,23 @@ def own_archive(settings: LoadedSettings) -> Path:
     shipped = settings.models_archive
     if own.exists() or shipped == own:
         return own
-    staged = own.with_name(f".{own.name}-{secrets.token_hex(4)}")
-    try:
-        shutil.copytree(shipped, staged)
-        staged.rename(own)
-    except OSError as error:
-        shutil.rmtree(staged, ignore_errors=True)
-        raise BadCommand(f"{own} cannot be written: {error.strerror}.", "Check the folder.") from None
+    part = own.with_name(f".{own.name}-{secrets.token_hex(4)}")
+    with writable(own):
+        try:
+            # Leading dots are locks and unfinished work; the record tells of another archive's promotions.
+            shutil.copytree(shipped, part, ignore=shutil.ignore_patterns(".*", PROMOTIONS))
+            part.rename(own)
+        except OSError:
+            remove_folder(part)
+            # Another command may have made it meanwhile.
+            if not own.is_dir():
+                raise
     return own
 
 
-def promote(models: Path, name: str) -> ModelFolder:
-    """Makes the published model `name` the one in use; it is loaded first. Raises BadModel."""
-    model = archive.find_model(models, name)
-    Classifier.load(model.path)
-    write_whole(models / CURRENT, f"{model.name}\n".encode())
-    return model
-
-
-def data_row(source: str, count: int, digest: str) -> dict[str, Any]:
+def data_row(source: str, count: int, digest: str, licence: str | None = None) -> dict[str, Any]:
     """One source in a manifest, with the licence under which it was used."""
-    return {"source": source, "count": count, "digest": digest, "licence": LICENCES[source]}
-
-
-_MNIST = "MNIST, CC BY-SA 3.0; writers from QMNIST, BSD"
-_CHEQUES = "ORAND-CAR-A (ICFHR 2014), research use; boxes from a public MIT repository"
-_OWN = "drawn by this project, MIT"
-
-LICENCES: dict[str, str] = {
-    "mnist-train": _MNIST,
-    "proposals": _MNIST,
-    "pieces": _MNIST,
-    "runs": _MNIST,
-    "cheque-digits": _CHEQUES,
-    "cheque-proposals": _CHEQUES,
-    "jc-progjava": "JC-ProgJava, Handwritten Digits Dataset (not in MNIST), CC BY-SA 4.0",
-    "omniglot": "Omniglot, MIT",
-    "printed-digits": "rendered in DejaVu, STIX, Computer Modern and Hershey fonts",
-    "printed-letters": "rendered in DejaVu, STIX, Computer Modern and Hershey fonts",
-    "european-forms": _OWN,
-    "marks": _OWN,
-}
+    return {"source": source, "count": count, "digest": digest, "licence": licence or LICENCES[source]}
 
 
 def find_run(run: Path) -> ModelFolder:

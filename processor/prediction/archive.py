@@ -1,7 +1,5 @@
 """The model archive: folders of weights and manifest, found and verified without loading a network."""
 
-import hashlib
-import json
 import math
 from bisect import bisect_left
 from collections.abc import Mapping
@@ -9,31 +7,36 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError, safe_open
+
 from processor.errors import BadModel
+from processor.prediction.manifests import (
+    MANIFEST,
+    REMEDY,
+    REQUIRED_KEYS,
+    check_hash,
+    read_limited,
+    read_manifest,
+)
+
+__all__ = [
+    "CURRENT",
+    "MANIFEST",
+    "REQUIRED_KEYS",
+    "Acceptance",
+    "ModelFolder",
+    "current_name",
+    "find_model",
+    "list_models",
+    "model_names",
+    "verify",
+]
 
 CURRENT = "CURRENT"
 """The file that names the model in use."""
 
-MANIFEST = "manifest.json"
-
-REQUIRED_KEYS = (
-    "name",
-    "created_at",
-    "architecture",
-    "parameters",
-    "input",
-    "classes",
-    "temperature",
-    "thresholds",
-    "weights",
-    "metrics",
-    "data",
-    "recipe",
-    "parent",
-    "versions",
-)
-
-_REMEDY = "Publish the model again, or choose another with `training promote` or [recognition] model."
+_MAX_CURRENT_BYTES = 4096
+_NOT_TRAINED = ("running_mean", "running_var", "num_batches_tracked")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class Acceptance:
 
 @dataclass(frozen=True, slots=True)
 class ModelFolder:
-    """A verified model: `manifest` as published, `weights` files whose hashes were compared."""
+    """A verified model: `manifest` as published, `weights` and `probe` files whose hashes were compared."""
 
     path: Path
     manifest: Mapping[str, Any]
@@ -55,6 +58,11 @@ class ModelFolder:
     @property
     def name(self) -> str:
         return str(self.manifest["name"])
+
+    @property
+    def probe(self) -> Path:
+        """Glyphs and the scores that the network gave them when it was written."""
+        return self.path / str(self.manifest["probe"]["file"])
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -70,6 +78,13 @@ class ModelFolder:
         rows = self.manifest["thresholds"]["acceptance"]
         found = (Acceptance(float(row["max_error_rate"]), float(row["confidence"])) for row in rows)
         return tuple(sorted(found, key=lambda acceptance: acceptance.max_error_rate))
+
+    def weights_count(self) -> int:
+        """How many numbers were trained, from the heads of the weights files; running statistics are not."""
+        shapes = (_shapes(file).items() for file in self.weights)
+        return sum(
+            math.prod(shape) for found in shapes for name, shape in found if not name.endswith(_NOT_TRAINED)
+        )
 
     def acceptance_threshold(self, max_error_rate: float) -> float:
         """The confidence from which a digit is accepted so that `max_error_rate` of those are wrong.
@@ -95,8 +110,8 @@ def find_model(archive: Path, name: str) -> ModelFolder:
     if name == "current":
         name = current_name(archive)
     folder = archive / name
-    if name not in _names(archive):
-        known = ", ".join(_names(archive)) or "none"
+    if name not in model_names(archive):
+        known = ", ".join(model_names(archive)) or "none"
         raise BadModel(
             f"There is no model {name!r} in {archive}.",
             f"It holds: {known}. Set [recognition] model, or promote one with `training promote NAME`.",
@@ -106,37 +121,47 @@ def find_model(archive: Path, name: str) -> ModelFolder:
 
 def current_name(archive: Path) -> str:
     """The name in CURRENT; raises BadModel where there is none."""
+    file = archive / CURRENT
     try:
-        name = (archive / CURRENT).read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
+        name = read_limited(file, _MAX_CURRENT_BYTES).decode().strip()
+    except BadModel as error:
         raise BadModel(
-            f"{archive / CURRENT} cannot be read: {error}.",
+            error.message,
             "Name the folder in [paths] models_archive, or promote a model with `training promote NAME`.",
         ) from None
+    except UnicodeDecodeError:
+        raise BadModel(f"{file} is no text.", "Promote a model with `training promote NAME`.") from None
     if not name:
-        raise BadModel(f"{archive / CURRENT} is empty.", "Promote a model with `training promote NAME`.")
+        raise BadModel(f"{file} is empty.", "Promote a model with `training promote NAME`.")
     return name
 
 
 def verify(folder: Path) -> ModelFolder:
-    """Reads the manifest and compares the weights with its hashes.
+    """Reads the manifest and compares the weights and the probe with its hashes.
 
     Raises BadModel with the file and the key or hash that is wrong.
     """
-    manifest = _read_manifest(folder / MANIFEST)
-    _check_values(manifest, folder)
-    weights = []
-    for entry in manifest["weights"]:
-        file = folder / entry["file"]
-        _check_hash(file, entry["sha256"])
-        weights.append(file)
-    return ModelFolder(folder, manifest, tuple(weights))
+    manifest = read_manifest(folder / MANIFEST)
+    for entry in (*manifest["weights"], manifest["probe"]):
+        check_hash(folder / entry["file"], entry["sha256"])
+        _shapes(folder / entry["file"])
+    return ModelFolder(folder, manifest, tuple(folder / entry["file"] for entry in manifest["weights"]))
+
+
+def _shapes(file: Path) -> dict[str, tuple[int, ...]]:
+    """The tensors' shapes by name, from the head of a safetensors file. Raises BadModel where it is none."""
+    try:
+        with safe_open(file, framework="numpy") as tensors:
+            names = tensors.keys()
+            return {name: tuple(tensors.get_slice(name).get_shape()) for name in names}
+    except (SafetensorError, OSError) as error:
+        raise BadModel(f"{file} is no safetensors file: {error}.", REMEDY) from None
 
 
 def list_models(archive: Path) -> list[ModelFolder | BadModel]:
     """Every model of the archive by name; a damaged one is listed as the error that says what is wrong."""
     models: list[ModelFolder | BadModel] = []
-    for name in _names(archive):
+    for name in model_names(archive):
         try:
             models.append(verify(archive / name))
         except BadModel as error:
@@ -144,78 +169,11 @@ def list_models(archive: Path) -> list[ModelFolder | BadModel]:
     return models
 
 
-def _names(archive: Path) -> list[str]:
-    if not archive.is_dir():
+def model_names(archive: Path) -> list[str]:
+    """The names of all models of the archive, whole or damaged; a leading dot marks unfinished work."""
+    try:
+        return sorted(f.name for f in archive.iterdir() if f.is_dir() and not f.name.startswith("."))
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    return sorted(f.name for f in archive.iterdir() if f.is_dir() and not f.name.startswith("."))
-
-
-def _read_manifest(file: Path) -> dict[str, Any]:
-    try:
-        manifest = json.loads(file.read_text("utf-8"))
     except OSError as error:
-        raise BadModel(f"{file} cannot be read: {error.strerror}.", _REMEDY) from None
-    except ValueError as error:
-        raise BadModel(f"{file} is not valid JSON: {error}.", _REMEDY) from None
-    missing = [key for key in REQUIRED_KEYS if not isinstance(manifest, dict) or key not in manifest]
-    if missing:
-        raise BadModel(f"{file} lacks {', '.join(missing)}.", _REMEDY)
-    return dict(manifest)
-
-
-def _check_values(manifest: dict[str, Any], folder: Path) -> None:
-    """Refuses what later steps would trip over with a message nobody could act on."""
-    where = folder / MANIFEST
-    if manifest["name"] != folder.name:
-        raise BadModel(f"{where} says it is {manifest['name']!r}: the folder was renamed.", _REMEDY)
-    classes = manifest["classes"]
-    named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
-    if not named or classes[:10] != list("0123456789"):
-        raise BadModel(f"{where}: classes = {classes!r}, expected the ten digits first.", _REMEDY)
-    if not _is_positive(manifest["temperature"]):
-        raise BadModel(
-            f"{where}: temperature = {manifest['temperature']!r}, expected a number above 0.", _REMEDY
-        )
-    rows = manifest["thresholds"].get("acceptance") if isinstance(manifest["thresholds"], dict) else None
-    if not isinstance(rows, list) or not rows or not all(_is_acceptance(row) for row in rows):
-        raise BadModel(
-            f"{where}: thresholds.acceptance = {rows!r}, expected rows of max_error_rate and confidence.",
-            _REMEDY,
-        )
-    if not isinstance(manifest["parameters"], dict):
-        raise BadModel(f"{where}: parameters = {manifest['parameters']!r}, expected an object.", _REMEDY)
-    entries = manifest["weights"]
-    if not isinstance(entries, list) or not entries or not all(_is_weights_entry(entry) for entry in entries):
-        raise BadModel(f"{where}: weights = {entries!r}, expected a list of file and sha256.", _REMEDY)
-
-
-def _is_positive(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return math.isfinite(value) and value > 0
-
-
-def _is_acceptance(row: object) -> bool:
-    return (
-        isinstance(row, dict)
-        and _is_positive(row.get("max_error_rate"))
-        and _is_positive(row.get("confidence"))
-    )
-
-
-def _is_weights_entry(entry: object) -> bool:
-    """A file beside the manifest: a path elsewhere would let a manifest name any file of the machine."""
-    if not isinstance(entry, dict):
-        return False
-    file, sha256 = entry.get("file"), entry.get("sha256")
-    return isinstance(file, str) and Path(file).name == file and isinstance(sha256, str)
-
-
-def _check_hash(file: Path, expected: str) -> None:
-    try:
-        with file.open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise BadModel(f"{file} cannot be read: {error.strerror}.", _REMEDY) from None
-    if found != expected:
-        raise BadModel(f"{file} has sha256 {found[:12]}…, its manifest says {expected[:12]}….", _REMEDY)
+        raise BadModel(f"{archive} cannot be read: {error.strerror}.", "Check its permissions.") from None

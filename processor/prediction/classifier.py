@@ -1,5 +1,6 @@
 """The classifier: glyphs to calibrated class probabilities."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ from safetensors import SafetensorError
 from torch import nn
 
 from processor.errors import BadModel, BadSettings
-from processor.prediction import archive, networks
+from processor.prediction import archive, networks, probe
 from processor.prediction.archive import ModelFolder
 from processor.prediction.glyphs import SIZE
+from processor.prediction.manifests import read_hashed
 from processor.records import Glyphs
 
 BATCH = 64
@@ -35,13 +37,18 @@ class Classifier:
     def load(cls, folder: Path, device: str = "cpu") -> "Classifier":
         """Loads a published model folder on `device` (cpu, cuda, cuda:N or auto).
 
-        Raises BadModel where hashes, tensors or values are not what the manifest promises, BadSettings
-        where there is no such device.
+        The network proves itself on the stored probe before anything is read with it.
+
+        Raises BadModel where hashes, tensors, values or the probe's scores are not what the manifest
+        promises, BadSettings where there is no such device.
         """
         model = archive.verify(folder)
-        network = networks.build(model.manifest["architecture"], model.manifest["parameters"])
-        _fill(network, model)
-        return cls(model, network, _find_device(device))
+        place = _find_device(device)
+        content = read_hashed(model.weights[0], model.manifest["weights"][0]["sha256"])
+        loaded = cls(model, rebuild(model.manifest, content, model.weights[0]), place)
+        stored = read_hashed(model.probe, model.manifest["probe"]["sha256"])
+        probe.check(model.probe, stored, loaded.logits, classes=len(loaded.classes), device=place.type)
+        return loaded
 
     def probabilities(self, glyphs: Glyphs) -> NDArray[np.float32]:
         """Calibrated probabilities (N, classes) float32 of glyphs (N, 1, 28, 28) in [0, 1]; N may be 0."""
@@ -85,33 +92,50 @@ def _find_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _fill(network: nn.Module, model: ModelFolder) -> None:
-    """Loads the weights after comparing every tensor's name, shape and type, and that all are finite."""
-    file = model.weights[0]
+def rebuild(manifest: Mapping[str, Any], weights: bytes, file: Path) -> nn.Module:
+    """The network of a manifest in evaluation mode, with the tensors of `weights`, the content of `file`.
+
+    Every tensor's name, shape and type is compared before memory is taken for the network.
+    Raises BadModel.
+    """
+    architecture, parameters = manifest["architecture"], manifest["parameters"]
+    with torch.device("meta"):
+        plan = networks.build(architecture, parameters).state_dict()
+    tensors = _read_tensors(weights, file)
+    _compare(tensors, plan, file)
+    network = networks.build(architecture, parameters)
+    network.load_state_dict(tensors)
+    network.eval()
+    with torch.inference_mode():
+        outputs = network(torch.zeros(1, 1, SIZE, SIZE)).shape[1]
+    if outputs != len(manifest["classes"]):
+        raise BadModel(
+            f"{file} scores {outputs} classes, its manifest names {len(manifest['classes'])}.",
+            "Publish the model again.",
+        )
+    return network
+
+
+def _read_tensors(weights: bytes, file: Path) -> dict[str, torch.Tensor]:
     try:
-        tensors = safetensors.torch.load_file(file)
-    except (SafetensorError, OSError) as error:
+        return safetensors.torch.load(weights)
+    except (SafetensorError, KeyError) as error:  # KeyError: a type of number that torch has not
         raise BadModel(f"{file} is no safetensors file: {error}.", "Publish the model again.") from None
-    expected = network.state_dict()
+
+
+def _compare(tensors: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], file: Path) -> None:
     if tensors.keys() != expected.keys():
         odd = ", ".join(sorted(tensors.keys() ^ expected.keys()))
         raise BadModel(
             f"{file} and the architecture differ in the tensors {odd}.", "Publish the model again."
         )
     for name, tensor in tensors.items():
-        if tensor.shape != expected[name].shape:
+        wanted = expected[name]
+        if (tensor.shape, tensor.dtype) != (wanted.shape, wanted.dtype):
             raise BadModel(
-                f"{file}: {name} has shape {tuple(tensor.shape)}, expected {tuple(expected[name].shape)}.",
+                f"{file}: {name} has shape {tuple(tensor.shape)} of {tensor.dtype}, "
+                f"expected {tuple(wanted.shape)} of {wanted.dtype}.",
                 "Publish the model again.",
             )
         if not bool(torch.isfinite(tensor).all()):
             raise BadModel(f"{file}: {name} holds values that are not finite.", "Train the model again.")
-    network.load_state_dict(tensors)
-    network.eval()
-    with torch.inference_mode():
-        outputs = network(torch.zeros(1, 1, SIZE, SIZE)).shape[1]
-    if outputs != len(model.classes):
-        raise BadModel(
-            f"{file} scores {outputs} classes, its manifest names {len(model.classes)}.",
-            "Publish the model again.",
-        )

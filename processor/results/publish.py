@@ -78,7 +78,7 @@ def whole(target: Path) -> Iterator[BinaryIO]:
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
 
 
 def write_whole(target: Path, data: bytes) -> None:
@@ -109,7 +109,7 @@ def move_original(source: Path, target: Path) -> None:
             return
         target.parent.mkdir(parents=True, exist_ok=True)
         _rename(source, target)
-        _sync_folder(source.parent)
+        sync_folder(source.parent)
 
 
 def _rename(source: Path, target: Path) -> None:
@@ -120,7 +120,7 @@ def _rename(source: Path, target: Path) -> None:
             raise
         _copy_across(source, target)
         return
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
 
 
 def _copy_across(source: Path, target: Path) -> None:
@@ -141,7 +141,7 @@ def _sync(stream: BinaryIO) -> None:
     os.fsync(stream.fileno())
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """A rename outlives a power cut only once its folder is synced; Windows has no such call."""
     if not hasattr(os, "O_DIRECTORY"):
         return

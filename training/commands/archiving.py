@@ -1,11 +1,23 @@
-"""What changes or lists the archive: `training publish`, `promote`, `list`."""
+"""What changes or lists the archive: `training publish`, `promote`, `rollback`, `list`, `prune`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from training.commands.options import Json, Quiet, SettingsFile, settings_of, words_of
+from training.commands.options import (
+    DataFolder,
+    Json,
+    Quiet,
+    SettingsFile,
+    data_of,
+    settings_of,
+    words_of,
+)
+
+if TYPE_CHECKING:
+    from processor.commands.console import Words
+    from training.promotion import Decision
 
 
 def publish(
@@ -19,21 +31,38 @@ def publish(
     from processor.commands.console import print_line
     from training.publish import own_archive, publish
 
-    words_of(context, quiet)
-    print_line(str(publish(run, own_archive(settings_of(context, settings)), name).path))
+    words = words_of(context, quiet)
+    print_line(str(publish(run, own_archive(settings_of(context, settings)), name, words.say).path))
 
 
 def promote(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="A published model.")],
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Put it into service even where it is worse; says what it overrides."),
+    ] = False,
+    data: DataFolder = None,
     settings: SettingsFile = None,
     quiet: Quiet = False,
 ) -> None:
-    """Put a published model into service: CURRENT names it from now on."""
-    from training.publish import own_archive, promote
+    """Put a published model into service, unless it is worse than the one in use."""
+    loaded, words = settings_of(context, settings), words_of(context, quiet)
+    from training.gate_sets import gate_sets
+    from training.promotion import promote
+    from training.publish import own_archive
 
-    model = promote(own_archive(settings_of(context, settings)), name)
-    words_of(context, quiet).say(f"{model.name} is the model in use.")
+    sets = gate_sets(loaded, data_of(loaded, data), words.say)
+    _tell(promote(own_archive(loaded), name, sets=sets, force=force, notice=words.say), words)
+
+
+def rollback(context: typer.Context, settings: SettingsFile = None, quiet: Quiet = False) -> None:
+    """Go back to the model that was in use before; again, further back."""
+    loaded, words = settings_of(context, settings), words_of(context, quiet)
+    from training.promotion import rollback
+    from training.publish import own_archive
+
+    _tell(rollback(own_archive(loaded), words.say), words)
 
 
 def list_models(
@@ -43,3 +72,47 @@ def list_models(
     from processor.commands.models import models
 
     models(settings_of(context, settings), as_json=as_json, words=words_of(context, quiet))
+
+
+def prune(
+    context: typer.Context,
+    keep: Annotated[
+        int, typer.Option(min=0, help="So many of the newest models stay whatever they are.")
+    ] = 5,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")
+    ] = False,
+    as_json: Json = False,
+    settings: SettingsFile = None,
+    quiet: Quiet = False,
+) -> None:
+    """Remove old models that nothing refers to any more."""
+    loaded, words = settings_of(context, settings), words_of(context, quiet)
+    from processor.commands.console import print_json, print_table
+    from training.pruning import prune
+    from training.publish import own_archive
+
+    listed = prune(own_archive(loaded), loaded, keep=keep, dry_run=dry_run)
+    gone = [found for found in listed if not found.kept]
+    freed = round(sum(found.megabytes for found in gone), 3)
+    rows = [(found.name, found.created_at, round(found.megabytes, 3), found.kept) for found in listed]
+    if as_json:
+        names = ("name", "created_at", "megabytes", "kept")
+        found_rows = [dict(zip(names, row, strict=True)) for row in rows]
+        print_json({"dry_run": dry_run, "freed_megabytes": freed, "models": found_rows})
+    else:
+        what = "would be removed" if dry_run else "removed"
+        print_table(("model", "created", "MB", "why"), [(*row[:3], row[3] or what) for row in rows])
+    words.say(f"{len(gone)} of {len(listed)} models {'would go' if dry_run else 'are gone'}: {freed:g} MB.")
+
+
+def _tell(decision: "Decision", words: "Words") -> None:
+    """Every gate that was overridden by name; of the others, the sets as wholes."""
+    for gate in decision.gates:
+        if not gate.passed:
+            words.warn(f"overridden: {gate}")
+        elif "digit " not in gate.name:
+            words.say(str(gate))
+    before = decision.previous or "none"
+    again = " already" if before == decision.model.name else f"; before: {before}"
+    words.say(f"{decision.model.name} is the model in use{again}.")

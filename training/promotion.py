@@ -1,0 +1,155 @@
+"""Into service and back: a model is promoted through gates, and a rollback needs no gate but the probe."""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from processor.errors import BadCommand, BadModel, DigitInboxError, Exit
+from processor.prediction import archive
+from processor.prediction.archive import CURRENT, ModelFolder
+from processor.prediction.classifier import Classifier
+from processor.prediction.promotions import (
+    PROMOTE,
+    PROMOTIONS,
+    ROLLBACK,
+    Promotion,
+    models_before,
+    read_promotions,
+)
+from processor.results.publish import sync_folder, write_whole
+from training.frozen import frozen_sets
+from training.gates import Gate, judge
+from training.inks import Inks
+from training.staging import locked, writable
+
+Notice = Callable[[str], object]
+"""Hears what a person should know and no program reads."""
+
+
+class NotPromoted(DigitInboxError):
+    """A candidate is worse than the model in use, which stays."""
+
+    exit_code = Exit.SOME_FAILED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The model in use after a promotion, and the gates that were measured for it."""
+
+    model: ModelFolder
+    previous: str | None
+    gates: tuple[Gate, ...] = ()
+
+    @property
+    def overridden(self) -> tuple[Gate, ...]:
+        return tuple(gate for gate in self.gates if not gate.passed)
+
+
+def promote(
+    models: Path,
+    name: str,
+    *,
+    sets: Mapping[str, Inks] | None = None,
+    force: bool = False,
+    notice: Notice = str,
+) -> Decision:
+    """Makes the published model `name` the one in use, unless it is worse on a frozen set or on one of `sets`.
+
+    With `force` the gates are measured all the same, and what is overridden is recorded. Without a usable
+    model in use there is nothing to be worse than, and no gate.
+
+    Raises BadModel where the model cannot be loaded, NotPromoted where a gate is shut.
+    """
+    with locked(models):
+        candidate = Classifier.load(archive.find_model(models, name).path)
+        previous, current = _in_use(models, notice)
+        if current is not None and current.name == candidate.name:
+            return Decision(model=candidate.model, previous=previous)
+        gates: tuple[Gate, ...] = ()
+        if current is not None:
+            gates = tuple(judge(candidate, current, {**frozen_sets(models), **(sets or {})}))
+        decision = Decision(model=candidate.model, previous=previous, gates=gates)
+        if decision.overridden and not force:
+            raise _refusal(decision)
+        _switch(models, decision, PROMOTE)
+        return decision
+
+
+def rollback(models: Path, notice: Notice = str) -> Decision:
+    """Goes back to the model that was in use before, by the record; again, further back.
+
+    Models that are gone or damaged are named and passed over. Raises BadCommand where none is left.
+    """
+    with locked(models):
+        current = _name_in_use(models)
+        for name in models_before(read_promotions(models), current):
+            try:
+                model = Classifier.load(archive.find_model(models, name).path).model
+            except BadModel as error:
+                notice(f"{name} is passed over: {error.message}")
+                continue
+            decision = Decision(model=model, previous=current)
+            _switch(models, decision, ROLLBACK)
+            return decision
+    raise BadCommand(
+        f"{models / PROMOTIONS} names no usable model that was in use before {current or 'now'}.",
+        "Look at `training list`, and promote one by its name.",
+    )
+
+
+def _in_use(models: Path, notice: Notice) -> tuple[str | None, Classifier | None]:
+    """The name in CURRENT, and its model where it can be used."""
+    name = _name_in_use(models)
+    try:
+        return name, Classifier.load(archive.find_model(models, "current").path)
+    except BadModel as error:
+        notice(f"No gate is measured, because no model in use can be compared with: {error.message}")
+        return name, None
+
+
+def _name_in_use(models: Path) -> str | None:
+    try:
+        return archive.current_name(models)
+    except BadModel:
+        return None
+
+
+def _switch(models: Path, decision: Decision, kind: str) -> None:
+    """Replaces CURRENT in one step, then records it: a crash between loses the line, not the model."""
+    with writable(models / CURRENT):
+        write_whole(models / CURRENT, f"{decision.model.name}\n".encode())
+    promotion = Promotion(
+        at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        kind=kind,
+        name=decision.model.name,
+        previous=decision.previous,
+        gates=[gate.row() for gate in decision.gates],
+        forced=[gate.name for gate in decision.overridden],
+    )
+    with writable(models / PROMOTIONS):
+        append_promotion(models, promotion)
+
+
+def append_promotion(models: Path, promotion: Promotion) -> None:
+    """Appends a line to the record of `models`, durably; the caller holds the lock. Raises OSError."""
+    line = json.dumps(asdict(promotion), ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    with (models / PROMOTIONS).open("ab+") as stream:
+        if stream.tell():
+            stream.seek(-1, os.SEEK_END)
+            # What a crash cut short must not swallow this line too.
+            line = line if stream.read(1) == b"\n" else b"\n" + line
+        stream.write(line)
+        stream.flush()
+        os.fsync(stream.fileno())
+    sync_folder(models)
+
+
+def _refusal(decision: Decision) -> NotPromoted:
+    shut = "\n".join(f"  {gate}" for gate in decision.overridden)
+    return NotPromoted(
+        f"{decision.model.name} is worse than {decision.previous}, which stays in use:\n{shut}",
+        "Look at both with `training evaluate`, or override these gates with --force.",
+    )
