@@ -1,71 +1,142 @@
-"""Evaluation: what a model is right about, on handwriting that it was not trained on."""
+"""Evaluation: what a model is right about, and how sure it may be, on what it was not trained on."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from processor.pages.scans import decode
+from processor.pipeline import Reader, read_page
 from processor.prediction import glyphs
 from processor.prediction.classifier import Classifier
+from processor.records import Box, Gray
+from processor.rejection.geometry import judge_blob
+from processor.rejection.open_set import size_weight
+from processor.settings import Limits
+from training import metrics
 from training.calibrate import calibration_error
-from training.inks import NONE, Labels
+from training.inks import NONE, Inks, Labels
+from training.judgement import Digits, Figures, Judgement, NonDigits
 from training.sources import Corpus
-from training.testsets import TestSet, digit_sets, digits_of, non_digit_sets, origin, untrained_sets
+from training.testsets import (
+    Notice,
+    PageSet,
+    TestSet,
+    digit_sets,
+    digits_of,
+    mnist_test,
+    nobody,
+    non_digit_sets,
+    origin,
+    page_sets,
+    untrained_sets,
+)
 
 DIGIT_ACCEPTANCE = 0.98
 """Non-digits are judged at the confidence that this share of MNIST's test digits reaches."""
 
+ERROR_RATE = 0.01
+"""... or, where there are no digits at all, at the manifest's threshold for this error rate."""
 
-def measure(classifier: Classifier, data: Path) -> dict[str, dict[str, Any]]:
-    """All figures of a model, by test set, as they stand in its manifest."""
-    found: dict[str, dict[str, Any]] = {}
-    level = 1.0
-    for test in digit_sets(data):
-        probabilities = classifier.probabilities(glyphs.batch(test.inks.images))
-        found[test.name] = digit_figures(probabilities, test.inks.labels)
-        if test.name == "mnist-test":
-            level = float(np.quantile(probabilities[:, :NONE].max(axis=1), 1 - DIGIT_ACCEPTANCE))
-    for test in non_digit_sets(data):
-        probabilities = classifier.probabilities(glyphs.batch(test.inks.images))
-        found[test.name] = non_digit_figures(probabilities, level)
-    return found
+PDF_DPI = 200.0
 
 
-def side_by_side(classifier: Classifier, corpus: Corpus, data: Path) -> list[dict[str, Any]]:
-    """Accuracy among digits on what a training has seen the like of, and on what it has not.
+def measure(classifier: Classifier, data: Path) -> dict[str, Figures]:
+    """All figures of a model on the sets below `data`, by set, as they stand in its manifest."""
+    return judge_all(classifier, data).figures()
 
-    "in-source" are the writers, strips or clusters that `corpus` keeps out, and the test sets of collections
-    that another part of was trained on; "cross-source" are the test sets of all other collections.
+
+def judge_all(classifier: Classifier, data: Path, notice: Notice = nobody) -> Judgement:
+    """What a model makes of every test set at hand below `data`."""
+    sets = [*digit_sets(data), *non_digit_sets(data)]
+    return judge(classifier, sets, page_sets(data), data, notice)
+
+
+def judge(
+    classifier: Classifier,
+    sets: Sequence[TestSet],
+    pages: Sequence[PageSet],
+    data: Path,
+    notice: Notice = nobody,
+) -> Judgement:
+    """What a model makes of `sets` and `pages`; non-digits are weighed against MNIST's test digits in `data`.
+
+    Where those are not at hand the digits of `sets` take their place. `notice` hears what is judged.
     """
-    trained = {origin(pool.inks.source) for pool in corpus.pools}
-    kept = [digits_of(inks) for inks in corpus.validation]
-    sets = [TestSet(f"{inks.source}, kept out", inks, origin(inks.source)) for inks in kept if len(inks)]
-    elsewhere = [test for test in untrained_sets(data) if test.origin not in trained]
-    rows = []
-    for test in [*sets, *digit_sets(data), *elsewhere]:
-        probabilities = classifier.probabilities(glyphs.batch(test.inks.images))
-        right = probabilities[:, :NONE].argmax(axis=1) == test.inks.labels
-        rows.append(
-            {
-                "set": test.name,
-                "relation": "in-source" if test.origin in trained else "cross-source",
-                "count": len(right),
-                "accuracy": round(float(right.mean()), 5),
-            }
-        )
-    return rows
+    digits: list[Digits] = []
+    non_digits: list[NonDigits] = []
+    for test in sets:
+        notice(f"{test.name}: {len(test.inks)} samples{', ' * bool(test.part)}{test.part}")
+        probabilities = probabilities_of(classifier, test.inks)
+        own, others = np.flatnonzero(test.inks.labels != NONE), np.flatnonzero(test.inks.labels == NONE)
+        if len(own) or not len(others):
+            labels, groups = test.inks.labels[own], test.inks.groups[own]
+            digits.append(Digits(test.name, probabilities[own], labels, groups, test.part))
+        if len(others):
+            name = f"{test.name}, non-digits" if len(own) else test.name
+            non_digits.append(_non_digits(name, test, probabilities[others], others))
+    reference, level = _reference(classifier, digits, bool(non_digits or pages), data)
+    for cells in pages:
+        notice(f"{cells.name}: {len(cells.files)} pages")
+        non_digits.append(NonDigits(cells.name, _read_pages(cells, Reader(classifier, level))))
+    thresholds = sorted(classifier.thresholds["acceptance"], key=lambda row: float(row["max_error_rate"]))
+    return Judgement(tuple(digits), tuple(non_digits), tuple(thresholds), level, reference)
 
 
-def digit_figures(probabilities: NDArray[np.float32], labels: Labels) -> dict[str, float]:
-    """Accuracy among the ten digits and over all classes, and the calibration error, of (N, classes)."""
-    digits = probabilities[:, :NONE].argmax(axis=1)
-    return {
-        "count": len(labels),
-        "accuracy": round(float((digits == labels).mean()), 5),
-        "accuracy_over_all_classes": round(float((probabilities.argmax(axis=1) == labels).mean()), 5),
-        "calibration_error": round(calibration_error(probabilities, labels), 5),
-    }
+def probabilities_of(classifier: Classifier, inks: Inks) -> NDArray[np.float32]:
+    """Calibrated probabilities (N, 11) of samples, normalised as the product would."""
+    return classifier.probabilities(glyphs.batch(inks.images))
+
+
+def _reference(
+    classifier: Classifier, digits: Sequence[Digits], wanted: bool, data: Path
+) -> tuple[NDArray[np.float32], float]:
+    """Confidences (M,) of digits, and the level that `DIGIT_ACCEPTANCE` of them reach."""
+    known = [seen.confidence for seen in digits if seen.name == "mnist-test"]
+    if wanted and not known and (test := mnist_test(data)) is not None:
+        known = [probabilities_of(classifier, test.inks)[:, :NONE].max(axis=1)]
+    reference = np.concatenate([np.zeros(0, np.float32), *(known or [seen.confidence for seen in digits])])
+    if not len(reference):
+        return reference, classifier.acceptance_threshold(ERROR_RATE)
+    return reference, metrics.level_for(reference, DIGIT_ACCEPTANCE)
+
+
+def _non_digits(
+    name: str, test: TestSet, probabilities: NDArray[np.float32], places: NDArray[np.intp]
+) -> NonDigits:
+    by_shape = np.asarray(probabilities[:, :NONE].max(axis=1), np.float32)
+    standing = [standing_as_digit(test.inks.images[i]) if test.framed else 1.0 for i in places]
+    passing = np.asarray(probabilities.argmax(axis=1) != NONE, np.bool_)
+    return NonDigits(name, by_shape * np.array(standing), by_shape, passing, test.part)
+
+
+def standing_as_digit(frame: Gray) -> float:
+    """What the size and the place of a mark in its line leave of its being a digit, from 0 to 1.
+
+    `frame` is (h, w) uint8, high = ink, as high as the line. A comma is one because it is small: enlarged to
+    a glyph it is a 1, and the product never asks the network without asking this.
+    """
+    ink = frame > glyphs.FAINTEST * frame.max(initial=0)
+    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    if not len(rows):
+        return 0.0
+    # One pixel inside a larger page, because the frame's edges are no paper's.
+    box = Box(int(columns[0]) + 1, int(rows[0]) + 1, int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1)
+    height, width = frame.shape
+    if judge_blob(box, height, (height + 2, width + 2)) is not None:
+        return 0.0
+    return size_weight(box.height / height)
+
+
+def _read_pages(pages: PageSet, reader: Reader) -> NDArray[np.float64]:
+    """The confidence (N,) of the surest digit that the product reads in each file, 0 where it reads none."""
+    scores = np.zeros(len(pages.files))
+    for number, file in enumerate(pages.files):
+        for page in decode(file.read_bytes(), file.name, Limits(), PDF_DPI):
+            read = [digit.confidence for found in read_page(page, reader).numbers for digit in found.digits]
+            scores[number] = max([scores[number], *read])
+    return scores
 
 
 def mixed_figures(probabilities: NDArray[np.float32], labels: Labels) -> dict[str, float]:
@@ -80,11 +151,25 @@ def mixed_figures(probabilities: NDArray[np.float32], labels: Labels) -> dict[st
     }
 
 
-def non_digit_figures(probabilities: NDArray[np.float32], level: float) -> dict[str, float]:
-    """The share of non-digits (N, classes) that pass for a digit, at `level` and as the best class."""
-    return {
-        "count": len(probabilities),
-        "accepted": round(float((probabilities[:, :NONE].max(axis=1) >= level).mean()), 5),
-        "taken_for_a_digit": round(float((probabilities.argmax(axis=1) != NONE).mean()), 5),
-        "level": round(level, 5),
-    }
+def side_by_side(classifier: Classifier, corpus: Corpus, data: Path) -> list[Figures]:
+    """Accuracy among digits on what a training has seen the like of, and on what it has not.
+
+    "in-source" are the writers, strips or clusters that `corpus` keeps out, and the test sets of collections
+    that another part of was trained on; "cross-source" are the test sets of all other collections.
+    """
+    trained = {origin(pool.inks.source) for pool in corpus.pools}
+    kept = [digits_of(inks) for inks in corpus.validation]
+    sets = [TestSet(f"{inks.source}, kept out", inks, origin(inks.source)) for inks in kept if len(inks)]
+    elsewhere = [test for test in untrained_sets(data) if test.origin not in trained]
+    rows = []
+    for test in [*sets, *digit_sets(data), *elsewhere]:
+        right = probabilities_of(classifier, test.inks)[:, :NONE].argmax(axis=1) == test.inks.labels
+        rows.append(
+            {
+                "set": test.name,
+                "relation": "in-source" if test.origin in trained else "cross-source",
+                "count": len(right),
+                "accuracy": round(float(right.mean()), 5),
+            }
+        )
+    return rows

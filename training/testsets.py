@@ -1,5 +1,6 @@
 """The sets that models are judged on: handwriting and non-digits that are kept out of every training."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,12 @@ ORIGINS = {
 }
 """The collection behind a source, by the source's name in a manifest; every other source is its own."""
 
+Notice = Callable[[str], object]
+
+
+def nobody(_: str) -> None:
+    """Hears of what happens, and keeps it to itself."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TestSet:
@@ -27,12 +34,14 @@ class TestSet:
 
     `origin` is the collection they are from: a model that learned from its other part has seen its pens and
     its paper, though not its writers. `framed` images are as high as the line that their mark stood in.
+    `part` says which part of a source this is, where the set was made from one.
     """
 
     name: str
     inks: Inks
     origin: str
     framed: bool = False
+    part: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +63,17 @@ def digits_of(inks: Inks) -> Inks:
 
 def digit_sets(data: Path) -> list[TestSet]:
     """MNIST's test part, and the digits of the cheque strips that are never trained on, as far as at hand."""
-    sets = []
-    if (data / "mnist").is_dir():
-        sets.append(TestSet("mnist-test", datasets.mnist(data / "mnist", "test"), "mnist"))
+    sets = [test for test in [mnist_test(data)] if test is not None]
     if (data / "orand-car-a").is_dir():
         cut = _held_out_digits(data / "orand-car-a")
         sets.append(TestSet("cheque-digits-held-out", cut, "orand-car-a"))
     return sets
+
+
+def mnist_test(data: Path) -> TestSet | None:
+    """MNIST's test part, or None where it is not at hand."""
+    folder = data / "mnist"
+    return TestSet("mnist-test", datasets.mnist(folder, "test"), "mnist") if folder.is_dir() else None
 
 
 def untrained_sets(data: Path) -> list[TestSet]:

@@ -18,6 +18,9 @@ JUNK_COST = 3.0
 LOW_SIZE = 0.5
 """Marks lower than this share of their line may be points and dashes, whatever they look like enlarged."""
 
+LOW_COST = 96.0
+"""Nats for a digit of no height, in squares of the line heights that it lacks of `LOW_SIZE`."""
+
 MOST_DIGITS = 4.0
 """Wide marks cost as much to leave out as so many digits, at most."""
 
@@ -50,6 +53,15 @@ def junk_cost(probabilities: NDArray[np.float32] | None, size: float) -> float:
     none = 1.0 if probabilities is None else float(probabilities[-1])
     weight = size**1.5 if size < 1 else min(size, MOST_DIGITS)
     return -math.log(max(none, 1 - size / LOW_SIZE, LEAST_PROBABILITY)) + JUNK_COST * weight
+
+
+def size_weight(size: float) -> float:
+    """What is left of a digit's confidence for a mark of `size` line heights: all of it from `LOW_SIZE` on.
+
+    People write the digits of a number alike, so a mark half as high as its line is seldom one, and a comma,
+    of a quarter, never is, however much it looks like a 1 when it is enlarged.
+    """
+    return math.exp(-LOW_COST * max(0.0, LOW_SIZE - size) ** 2)
 
 
 def judge_digit(confidence: float, threshold: float) -> tuple[Status, Rejection | None]:

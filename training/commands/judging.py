@@ -17,28 +17,65 @@ from training.commands.options import (
     words_of,
 )
 
+Sources = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--source",
+        metavar="NAME|FILE",
+        help="Judge on a source, or on those of a recipe file; may be repeated.",
+        show_default="all test sets at hand",
+    ),
+]
+PlotFolder = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", metavar="FOLDER", help="Draw the curves into a folder.", show_default="no"),
+]
+
 
 def evaluate(
     context: typer.Context,
     model: ModelName = "current",
+    source: Sources = None,
     data: DataFolder = None,
+    out: PlotFolder = None,
     as_json: Json = False,
     settings: SettingsFile = None,
     quiet: Quiet = False,
 ) -> None:
-    """Measure a model on test sets: digits by accuracy and calibration, non-digits by how many pass."""
-    from processor.commands.console import print_json, print_table
+    """Judge a model: accuracy, calibration and coverage on digits, and how many non-digits pass for one."""
+    from processor.commands.console import print_json, print_line, print_table
     from processor.prediction.classifier import Classifier
-    from training.evaluate import measure
+    from training import tables
+    from training.chosen import chosen_sets
+    from training.evaluate import judge, judge_all
 
-    words_of(context, quiet)
-    loaded = settings_of(context, settings)
-    figures = measure(Classifier.load(find_folder(loaded, model)), data_of(loaded, data))
+    words, loaded = words_of(context, quiet), settings_of(context, settings)
+    folder = data_of(loaded, data)
+    classifier = Classifier.load(find_folder(loaded, model))
+    if source:
+        named = [
+            test
+            for name in dict.fromkeys(source)
+            for test in chosen_sets(
+                name, folder, classifier.model.manifest, settings=loaded, notice=words.warn
+            )
+        ]
+        judgement = judge(classifier, named, [], folder, notice=words.say)
+    else:
+        judgement = judge_all(classifier, folder, notice=words.say)
+    if out is not None:
+        from training.curves import draw
+
+        for picture in draw(judgement, out):
+            words.say(f"{picture} is drawn.")
+    document = judgement.document()
     if as_json:
-        print_json(figures)
+        print_json(document)
         return
-    rows = [(test, name, value) for test, found in figures.items() for name, value in found.items()]
-    print_table(("test set", "figure", "value"), rows)
+    for number, (columns, rows) in enumerate(tables.of_figures(document)):
+        if number:
+            print_line()
+        print_table(columns, rows)
 
 
 def calibrate(
@@ -54,7 +91,7 @@ def calibrate(
     from training.runs import recalibrate
 
     loaded = settings_of(context, settings)
-    model = recalibrate(run, data_of(loaded, data), words_of(context, quiet))
+    model = recalibrate(run, data_of(loaded, data), words_of(context, quiet), loaded)
     if as_json:
         print_json({"temperature": model.temperature, "thresholds": model.manifest["thresholds"]})
         return
