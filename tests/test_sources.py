@@ -22,6 +22,7 @@ from processor.errors import BadCommand, BadScan, BadSettings
 from processor.pages.cleaning import to_gray
 from processor.pages.pixels import to_pixels
 from processor.prediction.glyphs import normalise
+from processor.settings import load
 from tests.sample_sources import (
     idx_bytes,
     sample_digits,
@@ -829,3 +830,28 @@ def test_annotations_that_are_no_table_are_refused(tmp_path: Path, content: str)
 def test_a_folder_without_annotations_is_refused(tmp_path: Path) -> None:
     assert "annotations.json cannot be read" in refusal("coco-strips", tmp_path)
     assert "cannot be listed" in refusal("coco-strips", tmp_path / "gone")
+
+
+# --- sources out of the project's own work -------------------------------------------------------------
+
+
+def write_truth(folder: Path, digits: Inks, count: int) -> None:
+    """Strips of a 3 and a 7 with the table of their numbers; the boxes are of no use to them."""
+    write_strips(folder, digits, count)
+    for file in (folder / "images").iterdir():
+        file.rename(folder / file.name)
+    rows = [f"{number}.png,37" for number in range(count)]
+    (folder / "truth.csv").write_text("\n".join(["file,digits", *rows, "gone.png,12"]))
+
+
+def test_digits_are_aligned_to_typed_numbers_by_the_model_in_use(home: Path, digits: Inks) -> None:
+    write_truth(home / "strips", digits, 6)
+    recipe = a_recipe({"kind": "digit-strips", "path": home / "strips", "name": "forms", "validation": 0.5})
+    corpus = gather(recipe, home, settings=load())
+    (pool,), (kept,) = corpus.pools, corpus.validation
+    assert (pool.inks.labels != NONE).sum() == (kept.labels != NONE).sum() == 6
+    assert set(pool.inks.labels) >= {3, 7}
+    assert pool.inks.source == "forms"
+    assert any("gone.png" in fault for fault in corpus.skipped)
+    with pytest.raises(BadCommand, match="settings of a project"):
+        gather(recipe, home)

@@ -52,7 +52,7 @@ class Corpus:
     notices: tuple[str, ...] = ()
 
     def require_validation(self) -> None:
-        """Raises BadCommand where no digit is kept out: such a model could be neither judged nor calibrated."""
+        """Raises BadCommand where no digit is kept out: such a model could not be judged or calibrated."""
         if not any((inks.labels != NONE).any() for inks in self.validation):
             raise BadCommand(
                 "No source keeps digits out of training, so the model could not be calibrated.",

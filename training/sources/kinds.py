@@ -83,6 +83,9 @@ def _coco_strips(order: Order) -> Found:
     return strips.coco_strips(order.source.name, order.path, order.data / "orand-car-a")
 
 
+# What follows reads its tables and pages through this package: imported here, it would import itself.
+
+
 def _digit_strips(order: Order) -> Found:
     from training.alignment import aligned_digits
 
