@@ -139,6 +139,11 @@ def test_data_of_ones_own_cannot_take_the_name_of_a_published_set(tmp_path: Path
         gather(a_recipe({"name": "mnist", "kind": "npz", "path": tmp_path}), tmp_path)
 
 
+def test_two_sources_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadSettings, match="'letters' twice"):
+        gather(a_recipe({"kind": "letters"}, {"kind": "letters", "samples": 5}), tmp_path)
+
+
 def test_what_was_drawn_cannot_be_validated_on(tmp_path: Path) -> None:
     with pytest.raises(BadSettings, match=r"validation = 0\.3"):
         gather(a_recipe({"name": "printed-digits", "validation": 0.3}), tmp_path)
@@ -251,6 +256,20 @@ def test_latin_letters_are_measured_on_and_never_trained_on(tmp_path: Path) -> N
     assert all((image > 0).mean() < 0.2 for image in pool.inks.images)
     sets = {test.name: len(test.inks) for test in non_digit_sets(tmp_path)}
     assert sets["latin-letters"] == 2
+
+
+def test_damaged_files_of_a_published_set_are_named(tmp_path: Path, digits: Inks) -> None:
+    letters = tmp_path / "non-digits" / "omniglot.zip"
+    write_omniglot(letters)
+    for content in (b"", letters.read_bytes()[:-200], letters.read_bytes()[:60] + b"x" * 400):
+        letters.write_bytes(content)
+        with pytest.raises(BadCommand, match=r"omniglot\.zip is damaged"):
+            gather(a_recipe({"name": "omniglot"}), tmp_path)
+    write_strips(tmp_path / "orand-car-a", digits, datasets.HELD_OUT_STRIPS + 3)
+    for file in (tmp_path / "orand-car-a" / "images").iterdir():
+        file.write_bytes(b"no image")
+    with pytest.raises(BadCommand, match=r"images/\d+\.png is damaged"):
+        gather(a_recipe({"name": "cheque-digits"}), tmp_path)
 
 
 def test_data_that_are_not_there_are_named(tmp_path: Path) -> None:

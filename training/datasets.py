@@ -7,7 +7,8 @@ import json
 import math
 import zipfile
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from processor.errors import BadCommand
+from processor.pages.faults import DAMAGE
 from processor.records import Box, Gray, Page
 from training.inks import NONE, Inks, Labels, collect
 
@@ -174,7 +176,8 @@ def _box(values: list[float]) -> Box:
 
 def strip_page(folder: Path, name: str) -> Page:
     """One strip as the product sees it."""
-    with Image.open(io.BytesIO(_read(folder / "images" / name))) as image:
+    file = folder / "images" / name
+    with _undamaged(file), Image.open(io.BytesIO(_read(file))) as image:
         return Page(number=1, pixels=np.asarray(image.convert("L")), dpi=None)
 
 
@@ -183,7 +186,7 @@ def omniglot(file: Path, alphabets: Collection[str]) -> Inks:
     images: list[Gray] = []
     groups: list[int] = []
     characters: dict[str, int] = {}
-    with zipfile.ZipFile(io.BytesIO(_read(file))) as archive:
+    with _undamaged(file), zipfile.ZipFile(io.BytesIO(_read(file))) as archive:
         for name in sorted(archive.namelist()):
             parts = name.split("/")
             if name.endswith(".png") and parts[1] in alphabets:
@@ -197,9 +200,18 @@ def folder_of_ink(folder: Path) -> Inks:
     """All PNGs of a folder (white ink on black), labelled as no digit."""
     images = []
     for file in sorted(folder.glob("*.png")):
-        with Image.open(file) as image:
+        with _undamaged(file), Image.open(file) as image:
             images.append(np.asarray(image.convert("L")))
     return collect(folder.name, images, [NONE] * len(images), list(range(len(images))))
+
+
+@contextmanager
+def _undamaged(file: Path) -> Iterator[None]:
+    """Whatever a decoder raises on a published file is a BadCommand: the file is to be fetched again."""
+    try:
+        yield
+    except _FAULTS as error:
+        raise BadCommand(f"{file} is damaged: {str(error).rstrip('.')}.", "Fetch it again.") from None
 
 
 def _read(file: Path) -> bytes:
@@ -213,4 +225,5 @@ def _read(file: Path) -> bytes:
 
 
 _DIGITS = frozenset("0123456789")
+_FAULTS: tuple[type[Exception], ...] = (*DAMAGE, zipfile.BadZipFile, zlib.error)
 _ELSEWHERE = "Name the folder of the data sets with --data, or take the source out of the recipe."

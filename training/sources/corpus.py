@@ -135,7 +135,13 @@ def _generator(seed: int, source: Source) -> np.random.Generator:
 
 
 def _refuse_unknown(recipe: Recipe) -> None:
+    names = [source.name for source in recipe.source]
     for source in recipe.source:
+        if names.count(source.name) > 1:
+            raise BadSettings(
+                f"The recipe {recipe.name} names the source {source.name!r} twice.",
+                "Take one out, or give each a `name` of its own.",
+            )
         if source.kind is None and source.name not in SOURCES:
             raise BadSettings(
                 f"The recipe {recipe.name} names the source {source.name!r}.",

@@ -19,7 +19,7 @@ def split(found: Found, source: Source, samples: int, rng: np.random.Generator) 
     """
     inks, notices = found.inks, list(found.notices)
     share = source.kept_share
-    if not share:
+    if not share or not len(inks):
         return Parts(per_digit(inks, samples, rng), inks.take([]), found.skipped, tuple(notices))
     if found.grouped:
         trained, kept = split_by_group(inks, share, rng)
