@@ -1,7 +1,9 @@
 """The way of one scan: found, hashed, queued, claimed, read, published, committed, and only then moved."""
 
 import hashlib
+import os
 import shutil
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -13,6 +15,7 @@ from processor.errors import BadScan, DigitInboxError, Transient
 from processor.intake import queue
 from processor.intake.queue import Enqueued, Job
 from processor.intake.sweep import Found, fingerprint
+from processor.prediction.archive import ModelFolder
 from processor.records import ScanResult
 from processor.results.ledger import UsedModel
 from processor.results.originals import move_failed, move_processed, report_failure, withdraw_failure
@@ -36,6 +39,9 @@ class Listener(Protocol):
     def ended(self, file: str, state: str, detail: str) -> None:
         """A scan ended as done, failed, duplicate or ignored."""
 
+    def say(self, text: str) -> None:
+        """Something a person may want to know."""
+
     def warn(self, text: str) -> None:
         """Something a person should know."""
 
@@ -51,7 +57,6 @@ class Custody:
         results: Path,
         staging: Path,
         listener: Listener,
-        model: UsedModel | None = None,
     ) -> None:
         self.tally = Tally()
         self._database = database
@@ -59,15 +64,20 @@ class Custody:
         self._results = results
         self._staging = staging
         self._listener = listener
-        self._model = model
         self._faults: dict[str, str] = {}
         self._under_way: dict[int, Job] = {}
+        self._read_with: dict[int, ModelFolder] = {}
         self._numbers_stale = True
 
     @property
     def under_way(self) -> int:
         """How many scans are claimed."""
         return len(self._under_way)
+
+    @property
+    def models_under_way(self) -> set[Path]:
+        """The folders of the models that these scans are read with."""
+        return {model.path for model in self._read_with.values()}
 
     def take(self, found: Found, listed_at: datetime) -> None:
         """Shows a scan to the queue; one that is known already ends here.
@@ -100,25 +110,38 @@ class Custody:
                 found.root, found.path, found.file, sha256, "duplicate", "its content was seen elsewhere"
             )
 
-    def next_task(self, sources: set[Path]) -> ScanTask | None:
-        """Claims the next scan of these inboxes that can be read; `None` where none waits."""
+    def next_task(self, sources: set[Path], model: ModelFolder | None = None) -> ScanTask | None:
+        """Claims the next scan of these inboxes that can be read, to be read with `model`.
+
+        `None` where none waits. Raises Transient, BadDatabase.
+        """
         while (job := queue.claim(self._database, _now(), LEASE_SECONDS, sources=sources)) is not None:
             # A scan that an earlier run left in the queue was not seen by this one yet.
             self.tally.see(job.path)
             fault = self._faults.get(job.sha256)
             if fault is None:
                 self._under_way[job.id] = job
+                if model is not None:
+                    self._read_with[job.id] = model
                 staging = self._staging / f"{job.id}-{job.attempts}"
                 staging.mkdir()
-                return ScanTask(id=job.id, source=job.path, file=job.file, sha256=job.sha256, staging=staging)
+                return ScanTask(
+                    id=job.id,
+                    source=job.path,
+                    file=job.file,
+                    sha256=job.sha256,
+                    staging=staging,
+                    model=model.path if model is not None else None,
+                )
             self._fail(job, BadScan(f"{job.file} {fault}.", "Make the file readable, then drop it in again."))
         return None
 
     def commit(self, outcome: Outcome) -> None:
         """Publishes and commits what came of a task. Raises what makes going on useless (BadModel, …)."""
         job = self._under_way.pop(outcome.task.id)
+        model = self._read_with.pop(job.id, None)
         try:
-            self._settle(job, outcome.result)
+            self._settle(job, outcome.result, model)
         except Transient as fault:
             self._try_again(job, fault)
         finally:
@@ -127,6 +150,9 @@ class Custody:
     def recover(self) -> None:
         """Puts the scans of processes that died back in the queue."""
         queue.recover(self._database, _now())
+        with suppress(OSError):
+            # Another run takes a folder that nobody touched for a day for one that was left behind.
+            os.utime(self._staging)
 
     def keep_alive(self) -> None:
         """Prolongs the leases of everything under way."""
@@ -144,8 +170,9 @@ class Custody:
         for job in self._under_way.values():
             queue.give_back(self._database, job)
         self._under_way.clear()
+        self._read_with.clear()
 
-    def _settle(self, job: Job, result: ScanResult | DigitInboxError) -> None:
+    def _settle(self, job: Job, result: ScanResult | DigitInboxError, model: ModelFolder | None) -> None:
         if isinstance(result, BadScan):
             self._fail(job, result)
         elif isinstance(result, DigitInboxError):
@@ -153,13 +180,13 @@ class Custody:
                 queue.give_back(self._database, job)
             raise result
         else:
-            self._store(job, result)
+            self._store(job, result, model)
 
-    def _store(self, job: Job, result: ScanResult) -> None:
+    def _store(self, job: Job, result: ScanResult, model: ModelFolder | None) -> None:
         """Files first, then the rows that name them, then the original: a crash in between is replayed."""
         for staged in result.staged:
             publish(staged)
-        queue.finish(self._database, job, result, _now(), model=self._model)
+        queue.finish(self._database, job, result, _now(), model=used(model) if model else None)
         self._numbers_stale = True
         self.tally.add(result.pages)
         withdraw_failure(job.file, job.sha256, self._results)
@@ -194,6 +221,11 @@ class Custody:
             except Transient as fault:
                 self._listener.warn(f"{fault} The scan was dealt with; its original stays where it is.")
         self._listener.ended(file, state, detail)
+
+
+def used(model: ModelFolder) -> UsedModel:
+    """What the records keep of a model."""
+    return UsedModel(name=model.name, sha256=model.manifest["weights"][0]["sha256"], manifest=model.manifest)
 
 
 def _was_replaced(path: Path, sha256: str) -> bool:

@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from processor.custody import LEASE_SECONDS, Custody, Listener
-from processor.engines.tasks import Engine
-from processor.errors import BadSettings, Transient
+from processor.engines.tasks import Engine, Outcome
+from processor.errors import BadModel, BadSettings, Transient
 from processor.intake.stability import Stability
 from processor.intake.sweep import Found, look, sweep
 from processor.intake.watcher import Watcher
 from processor.settings import LoadedSettings
+from processor.succession import Succession
 
 WAIT_SECONDS = 0.5
 """How long the loop sleeps while workers read, before it looks at the inbox and the stop sign again."""
@@ -24,6 +25,9 @@ HINT_PAUSE_SECONDS = 0.25
 """A copy of a thousand files gives a storm of events; the inbox is not listed more often than this."""
 
 FAULT_PAUSE_SECONDS = 5.0
+
+MODEL_LOOK_SECONDS = 1.0
+"""While nothing arrives, the idle watch looks this often whether another model was promoted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class Stop:
 
 
 class Daemon:
-    """One run over some places."""
+    """One run over some places; without `succession`, the engine's own choice of a model reads."""
 
     def __init__(
         self,
@@ -60,6 +64,7 @@ class Daemon:
         engine: Engine,
         listener: Listener,
         stop: Stop,
+        succession: Succession | None = None,
     ) -> None:
         self._settings = settings
         self._places = tuple(places)
@@ -67,6 +72,7 @@ class Daemon:
         self._engine = engine
         self._listener = listener
         self._stop = stop
+        self._succession = succession
         self._arrivals: deque[tuple[Found, datetime]] = deque()
         self._taken: dict[Path, tuple[int, int]] = {}
         self._next_heartbeat = 0.0
@@ -94,12 +100,15 @@ class Daemon:
             self._stop.watcher = watcher
             last_sweep, next_sweep, busy = 0.0, time.monotonic(), False
             while busy or not self._stop.asked:
-                if watcher.wait(0.0 if busy else max(0.0, next_sweep - time.monotonic())):
+                pause = 0.0 if busy else max(0.0, next_sweep - time.monotonic())
+                if watcher.wait(min(pause, MODEL_LOOK_SECONDS)):
                     next_sweep = min(next_sweep, last_sweep + HINT_PAUSE_SECONDS)
                 if time.monotonic() >= next_sweep:
                     watcher.check()
                     last_sweep = time.monotonic()
                     next_sweep = last_sweep + self._arrive_settled(stability, last_sweep)
+                elif not busy and not self._model_changed():
+                    continue
                 try:
                     busy = self._turn()
                 except Transient as fault:
@@ -163,10 +172,11 @@ class Daemon:
         goes_on = not self._stop.asked and self._has_room()
         if goes_on:
             self._hand_out()
-        if self._custody.under_way:
-            more = goes_on and self._arrivals and self._engine.free > 0
+        examines = goes_on and self._succession is not None and self._succession.examines
+        if self._custody.under_way or examines:
+            more = goes_on and self._arrivals and self._engine.free > 0 and not examines
             for outcome in self._engine.wait(0.0 if more else WAIT_SECONDS):
-                self._custody.commit(outcome)
+                self._commit(outcome)
                 self._release(outcome.task.source)
             self._keep_alive()
             return True
@@ -184,11 +194,27 @@ class Daemon:
                 found, listed_at = self._arrivals.popleft()
                 self._custody.take(found, listed_at)
                 self._release(found.path)
-            task = self._custody.next_task(sources)
+            # After it was queued and before it is handed out: a scan is read by a model that was current
+            # while it waited.
+            if self._succession is not None and not self._succession.settled():
+                return
+            model = self._succession.in_use if self._succession is not None else None
+            task = self._custody.next_task(sources, model)
             if task is not None:
                 self._engine.submit(task)
             elif not self._arrivals:
                 return
+
+    def _commit(self, outcome: Outcome) -> None:
+        try:
+            self._custody.commit(outcome)
+        except BadModel as fault:
+            raise self._succession.named(fault) if self._succession is not None else fault from None
+        if self._succession is not None:
+            self._succession.drop_retired(self._custody.models_under_way)
+
+    def _model_changed(self) -> bool:
+        return self._succession is not None and self._succession.wants_a_turn()
 
     def _release(self, path: Path) -> None:
         """Forgets a scan that was moved away: another one may come under its name."""

@@ -31,6 +31,7 @@ from processor.records import (
 )
 from processor.rejection.open_set import is_sure, judge_digit
 from processor.results.annotate import annotate
+from processor.results.comparison import keep_corrected
 from processor.results.publish import output_name
 from processor.results.tables import scan_csv
 from processor.segmentation.blobs import find_blobs
@@ -58,10 +59,12 @@ class Reader:
         return glyphs[:, 0], self.classifier.probabilities(glyphs)
 
 
-def load_reader(settings: LoadedSettings) -> Reader:
-    """Loads the model that the settings name; raises BadModel."""
-    folder = find_model(settings.models_archive, settings.values.recognition.model)
-    classifier = Classifier.load(folder.path, settings.values.recognition.device)
+def load_reader(settings: LoadedSettings, folder: Path | None = None) -> Reader:
+    """Loads the model in `folder`, or else the one that the settings name; raises BadModel."""
+    recognition = settings.values.recognition
+    if folder is None:
+        folder = find_model(settings.models_archive, recognition.model).path
+    classifier = Classifier.load(folder, recognition.device)
     return Reader(classifier, classifier.acceptance_threshold(settings.values.rejection.max_error_rate))
 
 
@@ -88,12 +91,20 @@ def read_page(page: Page, reader: Reader) -> PageReading:
 
 
 def process(
-    source: Path, *, file: str, sha256: str, reader: Reader, settings: LoadedSettings, staging: Path
+    source: Path,
+    *,
+    file: str,
+    sha256: str,
+    reader: Reader,
+    settings: LoadedSettings,
+    staging: Path,
+    corrected: Sequence[tuple[int, NumberReading]] = (),
 ) -> ScanResult:
     """Reads the scan at `source` and stages its outputs under `staging`; nothing is published here.
 
-    `file` is its name in the records, `sha256` the content it was queued with. Raises BadScan, or Transient
-    where the file cannot be got at or has changed meanwhile.
+    `file` is its name in the records, `sha256` the content it was queued with; `corrected` are numbers, each
+    with its page, that a person corrected: they take the place of what is read there. Raises BadScan, or
+    Transient where the file cannot be got at or has changed meanwhile.
     """
     started = time.monotonic()
     values = settings.values
@@ -101,7 +112,8 @@ def process(
     pages: list[PageReading] = []
     staged: list[StagedFile] = []
     for page in decode(_content(source, sha256), file, values.limits, values.intake.pdf_dpi):
-        reading = read_page(page, reader)
+        kept = [number for place, number in corrected if place == page.number]
+        reading = keep_corrected(file, read_page(page, reader), kept)
         pages.append(reading)
         if values.outputs.annotated != "none":
             target = settings.results / "annotated" / f"{name}-p{page.number}.{values.outputs.annotated}"

@@ -4,8 +4,8 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from processor.engines.tasks import Outcome, ScanTask, attempt
-from processor.errors import BadScan
+from processor.engines.tasks import Outcome, ScanTask, Verdict, attempt
+from processor.errors import BadScan, DigitInboxError
 from processor.records import ScanResult, StagedFile
 from processor.results.publish import output_name
 from processor.settings import LoadedSettings
@@ -20,6 +20,9 @@ class SerialEngine:
         self.slots = slots
         self.tasks: deque[ScanTask] = deque()
         self.expected: list[int] = []
+        self.examined: list[Path] = []
+        self.faults: dict[str, DigitInboxError] = {}
+        self._verdict: Verdict | None = None
 
     @property
     def free(self) -> int:
@@ -37,6 +40,15 @@ class SerialEngine:
             return []
         task = self.tasks.popleft()
         return [Outcome(task, attempt(task, self.read))]
+
+    def examine(self, model: Path) -> None:
+        """Every model loads, except those that `faults` names."""
+        self.examined.append(model)
+        self._verdict = Verdict(model, self.faults.get(model.name))
+
+    def verdict(self) -> Verdict | None:
+        verdict, self._verdict = self._verdict, None
+        return verdict
 
     def close(self) -> None:
         self.tasks.clear()
@@ -71,6 +83,7 @@ class Memory:
     def __init__(self) -> None:
         self.total = 0
         self.ends: list[tuple[str, str]] = []
+        self.said: list[str] = []
         self.warnings: list[str] = []
 
     def listed(self, count: int) -> None:
@@ -78,6 +91,9 @@ class Memory:
 
     def ended(self, file: str, state: str, detail: str) -> None:
         self.ends.append((file, state))
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
 
     def warn(self, text: str) -> None:
         self.warnings.append(text)

@@ -31,6 +31,7 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 BOX = {"x": 1, "y": 2, "width": 3, "height": 4}
 
 TABLES = {
+    "refused_models": "id name reason in_use at",
     "scans": "id file sha256 bytes state attempts error message queued_at started_at finished_at model "
     "settings_digest duplicate_of",
     "pages": "id scan_id page width height dpi skew_degrees form annotated",

@@ -19,9 +19,12 @@ from processor.daemon import Daemon, Stop
 from processor.engines.local import LocalEngine
 from processor.errors import Exit
 from processor.results.database import open_database
-from processor.results.ledger import UsedModel
 from processor.results.tally import Tally
 from processor.settings import LoadedSettings
+from processor.succession import Succession
+
+MODELS = "models"
+"""Beside the staged outputs of scans, whose folders are numbers: the copies of the models that read them."""
 
 
 def run(settings: LoadedSettings, paths: Sequence[Path], *, once: bool, as_json: bool, words: Words) -> Exit:
@@ -46,13 +49,26 @@ def run(settings: LoadedSettings, paths: Sequence[Path], *, once: bool, as_json:
             results=settings.results,
             staging=staging,
             listener=listener,
-            model=UsedModel(
-                name=model.name, sha256=model.manifest["weights"][0]["sha256"], manifest=model.manifest
-            ),
         )
-        daemon = Daemon(settings, places, custody=custody, engine=engine, listener=listener, stop=stop)
         try:
-            with _signals(stop, words):
+            succession = Succession(
+                settings,
+                model,
+                folder=staging / MODELS,
+                engine=engine,
+                database=database,
+                listener=listener,
+            )
+            daemon = Daemon(
+                settings,
+                places,
+                custody=custody,
+                engine=engine,
+                listener=listener,
+                stop=stop,
+                succession=succession,
+            )
+            with signals(stop, words):
                 if not once:
                     words.say(f"Watching {', '.join(str(place.path) for place in places)}; Ctrl-C stops.")
                 daemon.once() if once else daemon.watch()
@@ -63,7 +79,7 @@ def run(settings: LoadedSettings, paths: Sequence[Path], *, once: bool, as_json:
             engine.close()
             custody.give_back()
             database.dispose()
-    counts = report(custody.tally, time.monotonic() - started, model.name)
+    counts = report(custody.tally, time.monotonic() - started, succession.in_use.name)
     if as_json:
         print_json(counts)
     else:
@@ -118,13 +134,16 @@ class Progression:
         elif not self._once:
             self._words.say(f"{state}: {file} ({detail})")
 
+    def say(self, text: str) -> None:
+        self._words.say(text)
+
     def warn(self, text: str) -> None:
         self._words.warn(text)
 
 
 @contextmanager
-def _signals(stop: Stop, words: Words) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM asks for a stop, the second one interrupts."""
+def signals(stop: Stop, words: Words) -> Iterator[None]:
+    """Within it, the first Ctrl-C or SIGTERM asks for a stop, the second one interrupts."""
 
     def react(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
         if stop.asked:

@@ -5,11 +5,11 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from processor.commands.console import print_json, print_pairs
+from processor.commands.console import jsonable, print_json, print_line, print_pairs
 from processor.errors import BadModel
 from processor.prediction.archive import current_name
 from processor.results.database import open_database, reading
-from processor.results.queries import summary
+from processor.results.queries import Fields, refusal, summary
 from processor.results.schema import scans
 from processor.settings import LoadedSettings
 
@@ -17,7 +17,14 @@ from processor.settings import LoadedSettings
 def status(settings: LoadedSettings, *, as_json: bool) -> None:
     """Prints the counts over the whole database. Raises BadDatabase."""
     counts = counted(settings)
-    print_json(counts) if as_json else print_pairs(counts)
+    if as_json:
+        print_json(counts)
+        return
+    refused = counts.pop("refused_model")
+    print_pairs(counts)
+    if refused:
+        print_line()
+        print_pairs({f"refused_model {name}": jsonable(value) for name, value in refused.items()})
 
 
 def counted(settings: LoadedSettings) -> dict[str, Any]:
@@ -25,6 +32,7 @@ def counted(settings: LoadedSettings) -> dict[str, Any]:
     database = open_database(settings.database_url, create=False)
     try:
         counts = asdict(summary(database))
+        refused = refusal(database)
         with reading(database) as connection:
             seconds = connection.execute(select(func.coalesce(func.sum(scans.c.seconds), 0.0))).scalar_one()
     finally:
@@ -33,14 +41,19 @@ def counted(settings: LoadedSettings) -> dict[str, Any]:
         **counts,
         "seconds": round(seconds, 3),
         "pages_per_second": round(counts["pages"] / seconds, 3) if seconds > 0 else 0.0,
-        "model": _model_in_use(settings),
+        "model": _model_in_use(settings, refused),
+        "refused_model": refused,
     }
 
 
-def _model_in_use(settings: LoadedSettings) -> str | None:
+def _model_in_use(settings: LoadedSettings, refused: Fields | None) -> str | None:
     """The model that the next scan would be read with; `None` where there is none, which stops no query."""
     name = settings.values.recognition.model
+    if name != "current":
+        return name
     try:
-        return current_name(settings.models_archive) if name == "current" else name
+        named: str | None = current_name(settings.models_archive)
     except BadModel:
-        return None
+        named = None
+    # The model of before reads on where a running daemon refused what CURRENT names.
+    return str(refused["in_use"]) if refused and refused["name"] == named else named

@@ -9,19 +9,26 @@ from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pebble import ProcessExpired, ProcessPool
 
-from processor.engines.tasks import Outcome, ScanTask, attempt
-from processor.errors import BadScan, DigitInboxError, Transient
+from processor.engines.tasks import Outcome, ScanTask, Verdict, attempt, attempt_model
+from processor.errors import BadModel, BadScan, DigitInboxError, Transient
 from processor.records import ScanResult
 from processor.settings import LoadedSettings
+
+if TYPE_CHECKING:
+    from processor.pipeline import Reader
 
 TASKS_PER_WORKER = 2
 """One is read while the next one waits, so that no worker idles while the parent commits."""
 
 
 Read = Callable[[ScanTask], ScanResult]
+Reading = Future[ScanResult | DigitInboxError]
+Loading = Future[DigitInboxError | None]
 Load = Callable[[LoadedSettings], Read]
 
 
@@ -36,8 +43,9 @@ class LocalEngine:
         self._workers = workers
         self._load = load or load_pipeline
         self._pool: ProcessPool | None = None
-        self._under_way: dict[Future[ScanResult | DigitInboxError], ScanTask] = {}
-        self._ended: queue.SimpleQueue[Future[ScanResult | DigitInboxError]] = queue.SimpleQueue()
+        self._under_way: dict[Reading, ScanTask] = {}
+        self._examination: tuple[Path, Loading] | None = None
+        self._ended: queue.SimpleQueue[Reading | None] = queue.SimpleQueue()
 
     @property
     def free(self) -> int:
@@ -49,39 +57,71 @@ class LocalEngine:
             self._workers = max(1, min(self._workers, scans))
 
     def submit(self, task: ScanTask) -> None:
-        seconds = self._settings.values.limits.seconds_per_scan
-        try:
-            future = self._running_pool().schedule(_read, args=(task,), timeout=seconds)
-        except RuntimeError:
-            # The pool gave up, as pebble does when a worker is killed (for memory, by the kernel) while idle.
-            self._stop_pool()
-            future = self._running_pool().schedule(_read, args=(task,), timeout=seconds)
+        future: Reading = self._schedule(_read, task)
         self._under_way[future] = task
         future.add_done_callback(self._ended.put)
 
     def wait(self, timeout_seconds: float) -> list[Outcome]:
         outcomes: list[Outcome] = []
-        if not self._under_way:
+        if not self._under_way and self._examination is None:
             return outcomes
         try:
-            outcomes.append(self._outcome(self._ended.get(timeout=timeout_seconds)))
-            while True:
-                outcomes.append(self._outcome(self._ended.get_nowait()))
+            ended = [self._ended.get(timeout=timeout_seconds)]
+            while not self._ended.empty():
+                ended.append(self._ended.get_nowait())
         except queue.Empty:
             return outcomes
+        # `None` is put by an examination, only to end the wait.
+        return [self._outcome(future) for future in ended if future is not None]
+
+    def examine(self, model: Path) -> None:
+        future: Loading = self._schedule(_examine, model, self._settings.values.recognition.device)
+        self._examination = (model, future)
+        future.add_done_callback(lambda _: self._ended.put(None))
+
+    def verdict(self) -> Verdict | None:
+        if self._examination is None or not self._examination[1].done():
+            return None
+        (model, future), self._examination = self._examination, None
+        fault: DigitInboxError | None
+        try:
+            fault = future.result()
+        except TimeoutError:
+            seconds = self._settings.values.limits.seconds_per_scan
+            fault = BadModel(
+                f"The model {model.name} was not loaded within {seconds:g} s.",
+                "Raise limits.seconds_per_scan, or promote a smaller model.",
+            )
+        except (ProcessExpired, BrokenProcessPool) as error:
+            fault = Transient(
+                f"The worker that loaded the model {model.name} was killed ({error}).",
+                "If the memory is short, use fewer workers.",
+            )
+        return Verdict(model, fault)
 
     def close(self) -> None:
         """Ends the workers, in the middle of their scans where there are any under way."""
         if self._pool is not None:
             # First, or it would start others in the place of those that are killed.
             self._pool.stop()
-        if self._under_way:
+        if self._under_way or self._examination is not None:
             for worker in multiprocessing.active_children():
                 worker.kill()
         self._under_way.clear()
+        self._examination = None
         self._stop_pool()
 
-    def _outcome(self, future: "Future[ScanResult | DigitInboxError]") -> Outcome:
+    def _schedule(self, function: Callable[..., Any], *arguments: object) -> "Future[Any]":
+        seconds = self._settings.values.limits.seconds_per_scan
+        try:
+            future = self._running_pool().schedule(function, args=arguments, timeout=seconds)
+        except RuntimeError:
+            # The pool gave up, as pebble does when a worker is killed (for memory, by the kernel) while idle.
+            self._stop_pool()
+            future = self._running_pool().schedule(function, args=arguments, timeout=seconds)
+        return future  # type: ignore[no-any-return]
+
+    def _outcome(self, future: Reading) -> Outcome:
         task = self._under_way.pop(future)
         try:
             return Outcome(task, future.result())
@@ -143,30 +183,41 @@ def _signals_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 
-# What follows runs in the workers; a worker loads once and reads for its whole life.
+# What follows runs in the workers; a worker keeps the model of its last scan until another is asked for.
 
 
 def load_pipeline(settings: LoadedSettings) -> Read:
-    """Loads the model, and gives the function that reads one scan with it. Raises BadModel."""
+    """Gives the function that reads one scan with the model its task names.
+
+    No model is loaded yet: a worker that takes the place of a killed one must not fail because the model
+    that CURRENT names meanwhile is refused. What it gives raises BadModel.
+    """
     # Before torch and OpenCV are imported: each worker has one core, and more threads only get in its way.
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
     import cv2
     import torch
 
-    from processor import pipeline
+    from processor.pipeline import load_reader, process
 
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    reader = pipeline.load_reader(settings)
+    held: tuple[Path | None, Reader] | None = None
 
     def read(task: ScanTask) -> ScanResult:
-        return pipeline.process(
+        nonlocal held
+        if held is None or held[0] != task.model:
+            loaded = attempt_model(task.model or Path("current"), lambda: load_reader(settings, task.model))
+            if isinstance(loaded, DigitInboxError):
+                raise loaded
+            held = (task.model, loaded)
+        return process(
             task.source,
             file=task.file,
             sha256=task.sha256,
-            reader=reader,
+            reader=held[1],
             settings=settings,
             staging=task.staging,
+            corrected=task.corrected,
         )
 
     return read
@@ -181,6 +232,14 @@ def _start_worker(load: Load, settings: LoadedSettings) -> None:
     except DigitInboxError as error:
         # A worker that ends here would be started again, for ever: its tasks carry the reason instead.
         _loaded.append(error)
+
+
+def _examine(folder: Path, device: str) -> DigitInboxError | None:
+    """Loads the model as reading would, and lets it go; what is wrong with it, if anything."""
+    from processor.prediction.classifier import Classifier
+
+    loaded = attempt_model(folder, lambda: Classifier.load(folder, device))
+    return loaded if isinstance(loaded, DigitInboxError) else None
 
 
 def _read(task: ScanTask) -> ScanResult | DigitInboxError:

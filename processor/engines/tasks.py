@@ -4,23 +4,31 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from processor.errors import BadScan, DigitInboxError, Transient
-from processor.records import ScanResult
+from processor.errors import BadModel, BadScan, DigitInboxError, Transient
+from processor.records import NumberReading, ScanResult
 
 log = logging.getLogger(__name__)
+
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanTask:
-    """One claimed scan: where it lies, under what name it is stored, and where its outputs are staged."""
+    """One claimed scan: where it lies, under what name it is stored, and where its outputs are staged.
+
+    `model` is the folder of the model that reads all its pages; `None` leaves that to the settings.
+    `corrected` are numbers a person has corrected, each with its page: they stay as they are.
+    """
 
     id: int
     source: Path
     file: str
     sha256: str
     staging: Path
+    model: Path | None = None
+    corrected: tuple[tuple[int, NumberReading], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +37,14 @@ class Outcome:
 
     task: ScanTask
     result: ScanResult | DigitInboxError
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came of loading a model: `fault` is `None` where scans can be read with it."""
+
+    model: Path
+    fault: DigitInboxError | None
 
 
 class Engine(Protocol):
@@ -45,7 +61,16 @@ class Engine(Protocol):
         """Hands over a task; at most `free` of them."""
 
     def wait(self, timeout_seconds: float) -> list[Outcome]:
-        """The tasks that ended meanwhile, as they ended; empty when none did within the time."""
+        """The tasks that ended meanwhile, as they ended; empty when none did within the time.
+
+        An examination that ends meanwhile ends the wait too.
+        """
+
+    def examine(self, model: Path) -> None:
+        """Has a worker load the model in this folder, beside the one that it reads with; one at a time."""
+
+    def verdict(self) -> Verdict | None:
+        """What came of the examination, told once; `None` while it lasts."""
 
     def close(self) -> None:
         """Ends the workers; nothing is under way any more."""
@@ -53,18 +78,32 @@ class Engine(Protocol):
 
 def attempt(task: ScanTask, read: Callable[[ScanTask], ScanResult]) -> ScanResult | DigitInboxError:
     """The job boundary: whatever one scan does to the reader stays with that scan."""
+    return _attempt(
+        lambda: read(task),
+        f"{task.file} could not be read",
+        BadScan,
+        "This is a fault of the program: please report it, with the scan if it may be shown.",
+    )
+
+
+def attempt_model(folder: Path, load: Callable[[], Done]) -> Done | DigitInboxError:
+    """The same boundary around the loading of a model: no scan is to blame for what it does."""
+    remedy = "Publish the model again, or choose another with `training promote`."
+    return _attempt(load, f"The model {folder.name} could not be loaded", BadModel, remedy)
+
+
+def _attempt(
+    act: Callable[[], Done], failed: str, blame: type[DigitInboxError], remedy: str
+) -> Done | DigitInboxError:
     try:
-        return read(task)
+        return act()
     except DigitInboxError as error:
         return error
     except MemoryError:
         return Transient(
-            f"{task.file} needs more memory than is free.", "Use fewer workers, or a smaller scan."
+            f"{failed}: it needs more memory than is free.", "Use fewer workers, or a smaller scan."
         )
     except Exception as error:
-        # A fault of ours that this scan brought to light: the others must still be read.
-        log.exception("reading %r stumbled", task.file)
-        return BadScan(
-            f"{task.file} could not be read: {type(error).__name__}: {error}.",
-            "This is a fault of the program: please report it, with the scan if it may be shown.",
-        )
+        # A fault of ours that this one brought to light: the others must still be read.
+        log.exception("%r stumbled", failed)
+        return blame(f"{failed}: {type(error).__name__}: {error}.", remedy)

@@ -6,10 +6,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from processor.records import Box, DigitReading, NumberReading, PageReading, ScanResult
-from processor.results.schema import digits, models, numbers, pages
+from processor.results.database import writing
+from processor.results.publish import stored_name
+from processor.results.schema import digits, models, numbers, pages, refused_models
 
 Row = dict[str, Any]
 
@@ -51,6 +53,23 @@ def store_model(connection: Connection, name: str, known: UsedModel | None, now:
         connection.execute(insert(models), {"name": name, "first_used_at": now, **facts})
     elif seen.sha256 is None and facts:
         connection.execute(update(models).where(models.c.name == name).values(**facts))
+
+
+def note_refusal(engine: Engine, *, name: str | None, reason: str, in_use: str, now: datetime) -> None:
+    """Notes what CURRENT names and why it is not used, in the place of an earlier note.
+
+    Raises Transient, BadDatabase.
+    """
+    said = {"name": name and stored_name(name)[:200], "reason": stored_name(reason), "in_use": in_use}
+    with writing(engine) as connection:
+        connection.execute(delete(refused_models))
+        connection.execute(insert(refused_models), {**said, "at": now})
+
+
+def withdraw_refusal(engine: Engine) -> None:
+    """Removes the note: the model that CURRENT names reads. Raises as `note_refusal`."""
+    with writing(engine) as connection:
+        connection.execute(delete(refused_models))
 
 
 def _store_numbers(connection: Connection, page_id: int, found: Iterable[NumberReading]) -> list[int]:

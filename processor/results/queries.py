@@ -8,14 +8,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, func, inspect, or_, select
 from sqlalchemy.exc import DBAPIError, ResourceClosedError
 
 from processor.errors import BadCommand, BadDatabase
 from processor.records import ScanState, Status
 from processor.results.database import reading
 from processor.results.publish import stored_name
-from processor.results.schema import digits, numbers, pages, scans
+from processor.results.schema import digits, numbers, pages, refused_models, scans
 from processor.results.schema import readings as readings_view
 
 if TYPE_CHECKING:
@@ -102,6 +102,16 @@ def summary(engine: Engine) -> Summary:
     return counts
 
 
+def refusal(engine: Engine) -> Fields | None:
+    """The model that the last run could not use: `name`, `reason`, `in_use` instead, `at`; else `None`."""
+    with reading(engine) as connection:
+        if not inspect(connection).has_table(refused_models.name):
+            return None
+        kept = refused_models.c
+        found = connection.execute(select(kept.name, kept.reason, kept.in_use, kept.at)).mappings().first()
+        return dict(found) if found else None
+
+
 def readings(
     engine: Engine, file_glob: str | None = None, status: str | None = None, since: datetime | None = None
 ) -> "pd.DataFrame":
@@ -151,8 +161,37 @@ def scan_report(engine: Engine, file: str) -> ScanReport:
     """
     with reading(engine) as connection:
         scan = _find(connection, file)
-        found = connection.execute(select(pages).where(pages.c.scan_id == scan["id"]).order_by(pages.c.page))
-        return ScanReport(scan=scan, pages=tuple(_page_report(connection, page) for page in _fields(found)))
+        return ScanReport(scan=scan, pages=page_reports(connection, scan["id"]))
+
+
+def page_reports(connection: Connection, scan_id: int) -> tuple[PageReport, ...]:
+    """All that was read from the pages of a scan."""
+    found = connection.execute(select(pages).where(pages.c.scan_id == scan_id).order_by(pages.c.page))
+    return tuple(_page_report(connection, page) for page in _fields(found))
+
+
+def scans_done(engine: Engine, wanted: Sequence[str]) -> list[Fields]:
+    """The rows of scans that were read, in the order of their ids; `wanted` none: all of them.
+
+    Each of `wanted` is a scan's id, its path as recorded or on the disk, its bare name, or a pattern for
+    either. Raises BadCommand where one of them names no scan that was read.
+    """
+    done = select(scans).where(scans.c.state == ScanState.DONE).order_by(scans.c.id)
+    with reading(engine) as connection:
+        if not wanted:
+            return _fields(connection.execute(done))
+        found: dict[int, Fields] = {}
+        for name in wanted:
+            path = stored_name(str(Path(name).absolute()))
+            on_disk = scans.c.source + "/" + scans.c.file == path
+            matches = [_matches(name), scans.c.file == stored_name(name), on_disk]
+            rows = _fields(connection.execute(done.where(or_(*matches))))
+            if not rows and name.isdecimal():
+                rows = _fields(connection.execute(done.where(scans.c.id == int(name))))
+            if not rows:
+                raise BadCommand(f"No scan {name} was read.", _nearest(connection, stored_name(name)))
+            found |= {row["id"]: row for row in rows}
+    return [found[number] for number in sorted(found)]
 
 
 def _counts(connection: Connection, what: ColumnElement[str]) -> dict[str, int]:

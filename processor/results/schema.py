@@ -173,6 +173,19 @@ models = Table(
     Column("first_used_at", UtcTime, nullable=False),
 )
 
+# What CURRENT named last, where that could not be used. Later than the other tables: a database that a
+# program of before made has it from the next run on, and is whole without it.
+refused_models = Table(
+    "refused_models",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(200)),
+    Column("reason", Text, nullable=False),
+    Column("in_use", String(200), nullable=False),
+    Column("at", UtcTime, nullable=False),
+    info={"may_lack": True},
+)
+
 READINGS_QUERY = (
     select(
         *(scans.c.file, pages.c.page, numbers.c.position, numbers.c.text, numbers.c.digits),
