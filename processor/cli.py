@@ -227,7 +227,8 @@ def export(
     table: Annotated[
         str,
         typer.Argument(
-            help="readings, digit_readings, scans, pages, numbers, digits, corrections or models.",
+            help="readings, digit_readings, scans, pages, numbers, digits, corrections, models or "
+            "refused_models.",
             show_default=True,
         ),
     ] = "readings",
@@ -262,6 +263,47 @@ def show(
 
     _words(context, quiet)
     show(_load(context, settings), file, as_json=as_json)
+
+
+@app.command()
+def reprocess(
+    context: typer.Context,
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="FILE",
+            help="Scans that were read: by path, name, pattern as `2026-*/form*`, or id.",
+            show_default="all",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The published model to read with.",
+            show_default="recognition.model of the settings",
+        ),
+    ] = None,
+    diff: Annotated[bool, typer.Option("--diff", help="Store nothing; only show what would change.")] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=1024, help="Processes that read.", show_default="workers.count of the settings"
+        ),
+    ] = None,
+    as_json: Json = False,
+    settings: SettingsFile = None,
+    quiet: Quiet = False,
+) -> None:
+    """Read scans again that were read before, with another model or other settings, and show what changes.
+
+    Their records are replaced, unless --diff is given. Numbers that a person corrected stay.
+    """
+    from processor.commands.reprocess import reprocess
+
+    loaded, words = _load(context, settings, workers__count=workers), _words(context, quiet)
+    code = reprocess(loaded, files or [], model=model, diff=diff, as_json=as_json, words=words)
+    raise typer.Exit(code)
 
 
 @app.command()

@@ -32,7 +32,7 @@ from processor.settings import shipped_archive
 from tests.conftest import PROCESSOR, Command
 from tests.sample_readings import a_blob, a_number, a_page, a_result
 
-COMMANDS = ["run", "read", "status", "results", "query", "export", "show", "models", "config"]
+COMMANDS = ["run", "read", "status", "results", "query", "export", "show", "reprocess", "models", "config"]
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 NASTY = "a\x1b[31m[red]\nx.png"
 
@@ -346,7 +346,17 @@ def test_two_columns_of_one_name_are_a_wrong_command(call: Call) -> None:
 
 @pytest.mark.parametrize(
     "table",
-    ["readings", "digit_readings", "scans", "pages", "numbers", "digits", "corrections", "models"],
+    [
+        "readings",
+        "digit_readings",
+        "scans",
+        "pages",
+        "numbers",
+        "digits",
+        "corrections",
+        "models",
+        "refused_models",
+    ],
 )
 def test_every_table_is_exported_whole(call: Call, stored: Path, table: str) -> None:
     counted = int(

@@ -1,12 +1,13 @@
 """Where originals go once their records are committed, and the report beside one that failed."""
 
+import hashlib
 import json
 import re
 import shutil
 from datetime import datetime
 from pathlib import Path
 
-from processor.errors import DigitInboxError, Transient
+from processor.errors import BadScan, DigitInboxError, Transient
 from processor.results.publish import move_original, output_name, stored_name, whole, write_whole
 
 PROCESSED = "processed"
@@ -52,6 +53,31 @@ def report_failure(
 def withdraw_failure(file: str, sha256: str, results: Path) -> None:
     """Removes the report of a scan that failed once and was read now."""
     _report(file, sha256, results).unlink(missing_ok=True)
+
+
+def find_original(source: Path, file: str, sha256: str, results: Path) -> Path:
+    """Where the content of a scan that was read lies now: in its place, or among the processed ones.
+
+    Raises BadScan where it is missing, or was changed since.
+    """
+    changed = None
+    for path in (results / PROCESSED / kept_name(file, sha256), source / file):
+        try:
+            with path.open("rb") as stream:
+                if hashlib.file_digest(stream, "sha256").hexdigest() == sha256:
+                    return path
+            changed = path
+        except OSError:
+            continue
+    if changed is not None:
+        raise BadScan(
+            f"{file}: {changed} was changed after it was read.",
+            "Put the scan back as it was, or leave it out.",
+        )
+    raise BadScan(
+        f"{file}: the original is neither in {source} nor in {results / PROCESSED}.",
+        "Put the scan back, or leave it out.",
+    )
 
 
 def _report(file: str, sha256: str, results: Path) -> Path:
