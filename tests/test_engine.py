@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from processor.engines.local import TASKS_PER_WORKER, LocalEngine, Read
-from processor.engines.tasks import Outcome, ScanTask, attempt
+from processor.engines.tasks import Outcome, ScanTask, attempt, attempt_model
 from processor.errors import BadModel, BadScan, Transient
 from processor.records import ScanResult
 from processor.settings import LoadedSettings, load
@@ -189,6 +189,25 @@ def test_short_memory_is_a_fault_that_may_pass() -> None:
     result = attempt(task("huge"), read)
     assert isinstance(result, Transient)
     assert "huge needs more memory" in str(result)
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "said"),
+    [
+        (BadModel("It holds NaN.", ""), BadModel, "It holds NaN."),
+        (MemoryError(), Transient, "The model big needs more memory"),
+        (TypeError("no such width"), BadModel, "The model big could not be loaded: TypeError: no such width"),
+    ],
+)
+def test_what_a_model_does_when_it_is_loaded_is_no_scans_fault(
+    fault: Exception, kind: type[Exception], said: str
+) -> None:
+    def load() -> None:
+        raise fault
+
+    result = attempt_model(Path("archive/big"), load)
+    assert isinstance(result, kind)
+    assert said in str(result)
 
 
 def test_interrupts_pass_the_job_boundary() -> None:

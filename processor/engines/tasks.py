@@ -80,7 +80,8 @@ def attempt(task: ScanTask, read: Callable[[ScanTask], ScanResult]) -> ScanResul
     """The job boundary: whatever one scan does to the reader stays with that scan."""
     return _attempt(
         lambda: read(task),
-        f"{task.file} could not be read",
+        task.file,
+        "read",
         BadScan,
         "This is a fault of the program: please report it, with the scan if it may be shown.",
     )
@@ -89,21 +90,19 @@ def attempt(task: ScanTask, read: Callable[[ScanTask], ScanResult]) -> ScanResul
 def attempt_model(folder: Path, load: Callable[[], Done]) -> Done | DigitInboxError:
     """The same boundary around the loading of a model: no scan is to blame for what it does."""
     remedy = "Publish the model again, or choose another with `training promote`."
-    return _attempt(load, f"The model {folder.name} could not be loaded", BadModel, remedy)
+    return _attempt(load, f"The model {folder.name}", "loaded", BadModel, remedy)
 
 
 def _attempt(
-    act: Callable[[], Done], failed: str, blame: type[DigitInboxError], remedy: str
+    act: Callable[[], Done], what: str, done: str, blame: type[DigitInboxError], remedy: str
 ) -> Done | DigitInboxError:
     try:
         return act()
     except DigitInboxError as error:
         return error
     except MemoryError:
-        return Transient(
-            f"{failed}: it needs more memory than is free.", "Use fewer workers, or a smaller scan."
-        )
+        return Transient(f"{what} needs more memory than is free.", "Use fewer workers, or a smaller scan.")
     except Exception as error:
         # A fault of ours that this one brought to light: the others must still be read.
-        log.exception("%r stumbled", failed)
-        return blame(f"{failed}: {type(error).__name__}: {error}.", remedy)
+        log.exception("%r could not be %s", what, done)
+        return blame(f"{what} could not be {done}: {type(error).__name__}: {error}.", remedy)
