@@ -44,15 +44,41 @@ def cut_boxes(page: Page, boxes: Sequence[tuple[int, Box]]) -> list[Labelled]:
     to_page = np.array([[1 / scale, 0, 0], [0, 1 / scale, 0]])
     cut: list[Labelled] = []
     for digit, box in boxes:
-        window = _on_grid(box, to_page, contrast.shape)
+        window = on_grid(box, to_page, contrast.shape)
         inside = contrast[window.y : window.bottom, window.x : window.right]
         core = float(np.percentile(inside, 95))
         if core <= 0:
             continue
-        own = _own_ink(contrast > 0.5 * core, window)
+        own = own_ink(contrast > 0.5 * core, window)
         ink = np.clip(inside * (255 / core), 0, 255)
         cut.append((np.where(own, ink, 0).astype(np.uint8), digit))
     return cut
+
+
+def shaken(boxes: Sequence[tuple[int, Box]], rng: np.random.Generator) -> list[tuple[int, Box]]:
+    """`boxes` as another person might have drawn them: a little aside, wider or lower, at most by a fifth.
+
+    What a box lets in of the neighbours is what the network must learn to overlook, and no data set is so
+    large that it shows each digit with more than one box.
+    """
+    moved: list[tuple[int, Box]] = []
+    for digit, box in boxes:
+        aside, growth = (
+            np.clip(rng.normal(0, (0.06, 0.05), 2), -0.2, 0.2),
+            np.exp(rng.normal(0, (0.1, 0.06), 2)),
+        )
+        moved.append(
+            (
+                digit,
+                Box(
+                    max(0, round(box.x + aside[0] * box.width)),
+                    max(0, round(box.y + aside[1] * box.height)),
+                    max(3, round(box.width * growth[0])),
+                    max(4, round(box.height * growth[1])),
+                ),
+            )
+        )
+    return moved
 
 
 def cut_candidates(page: Page, boxes: Sequence[tuple[int, Box]]) -> list[Labelled]:
@@ -60,9 +86,9 @@ def cut_candidates(page: Page, boxes: Sequence[tuple[int, Box]]) -> list[Labelle
     paper = clean(page)
     owners = []
     for digit, marked in boxes:
-        box = _on_grid(marked, paper.to_original, paper.mask.shape)
+        box = on_grid(marked, paper.to_original, paper.mask.shape)
         owner = np.zeros(paper.mask.shape, np.bool_)
-        owner[box.y : box.bottom, box.x : box.right] = _own_ink(paper.mask, box)
+        owner[box.y : box.bottom, box.x : box.right] = own_ink(paper.mask, box)
         owners.append((digit, owner))
     return label_candidates(paper.ink, paper.mask, owners)
 
@@ -106,7 +132,7 @@ def _label(blob: Blob, owners: Sequence[tuple[int, Mask]], height: float) -> int
     return None
 
 
-def _own_ink(mask: Mask, box: Box) -> Mask:
+def own_ink(mask: Mask, box: Box) -> Mask:
     """The ink of `mask` inside `box`, without specks and without what only reaches in from outside."""
     _, everywhere, whole, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
     window = everywhere[box.y : box.bottom, box.x : box.right]
@@ -118,7 +144,7 @@ def _own_ink(mask: Mask, box: Box) -> Mask:
     return np.isin(window, pieces[kept])
 
 
-def _on_grid(box: Box, to_page: NDArray[np.float64], shape: tuple[int, ...]) -> Box:
+def on_grid(box: Box, to_page: NDArray[np.float64], shape: tuple[int, ...]) -> Box:
     """`box` of the page on a working grid of `shape`, a stroke's edge wider; `to_page` is (2, 3)."""
     corners = np.array([(x, y) for x in (box.x, box.right) for y in (box.y, box.bottom)], np.float64)
     to_grid = cv2.invertAffineTransform(to_page)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from processor.records import Gray
-from training.inks import Inks, collect
+from training.inks import NONE, Inks, collect
 
 SIDE = 72
 """Height in pixels of drawn characters' canvas."""
@@ -78,6 +78,40 @@ EUROPEAN: dict[int, tuple[str, ...]] = {
     ),
 }
 
+LETTERS: dict[str, tuple[str, ...]] = {
+    "a": (
+        "75,20 45,5 12,40 25,85 55,80 75,25 | 75,10 72,70 85,98 98,85",
+        "70,25 40,8 10,45 25,92 60,75 72,20 70,95",
+        "15,25 45,5 70,20 70,95 | 70,45 25,50 15,80 40,98 70,80",
+    ),
+    "c": ("85,20 55,2 15,35 20,80 55,98 90,80", "80,12 40,8 10,50 35,95 85,88"),
+    "d": (
+        "70,50 40,42 12,65 25,95 60,90 72,60 | 75,0 72,98",
+        "75,0 70,60 40,45 12,70 30,98 62,88 75,60 78,98",
+    ),
+    "e": ("12,55 80,50 70,12 35,5 10,45 25,90 60,98 90,80", "15,60 55,45 70,15 40,2 15,40 25,88 60,98 85,85"),
+    "f": (
+        "85,12 60,0 42,25 42,100 | 15,45 75,45",
+        "80,15 60,2 45,40 45,80 30,100 15,90 | 15,48 80,44",
+    ),
+    "h": ("20,0 18,100 | 18,60 45,42 70,55 72,100", "25,2 20,98 25,60 55,45 70,65 68,98 80,98"),
+    "k": ("20,0 18,100 | 75,35 22,68 78,100", "22,2 20,98 | 70,42 22,70 45,75 75,98"),
+    "m": ("8,15 8,100 | 8,45 25,15 45,25 46,98 | 46,45 65,15 88,30 90,100",),
+    "n": ("15,10 15,98 | 15,45 45,10 75,25 76,98", "5,20 18,15 18,95 | 18,45 55,10 75,40 75,90 92,92"),
+    "p": ("20,10 20,100 | 20,20 55,5 80,25 55,55 22,50", "15,5 22,98 | 18,25 60,5 75,30 50,52 22,45"),
+    "r": ("20,12 20,98 | 20,50 45,18 80,20", "12,20 25,15 25,95 | 25,45 50,15 75,18 82,30"),
+    "t": (
+        "45,0 45,80 65,98 85,85 | 12,28 82,28",
+        "50,0 48,98 | 15,32 85,30",
+        "48,2 44,75 60,97 78,88 | 18,40 80,34",
+    ),
+    "u": ("12,8 12,70 40,98 72,75 | 75,8 75,98", "10,10 18,80 50,90 75,50 78,8 | 78,8 80,80 95,95"),
+    "v": ("8,8 42,98 82,5", "5,15 15,8 45,95 80,20 95,10"),
+    "w": ("5,8 25,95 48,30 70,95 95,5", "5,10 15,80 40,85 50,30 | 50,30 58,85 85,80 92,8"),
+    "x": ("10,8 85,95 | 85,5 12,98", "8,15 30,10 70,92 92,88 | 88,8 15,96"),
+}
+"""Small letters that resemble no digit, as they are written by hand; points as in `EUROPEAN`."""
+
 
 def printed(characters: str, labels: Sequence[int], source: str, *, scripts: bool = False) -> Inks:
     """Each of `characters` in every font at hand, labelled by `labels`; groups are the fonts."""
@@ -104,6 +138,14 @@ def european(each: int, rng: np.random.Generator) -> Inks:
             images += [_pen(form, rng) for _ in range(each)]
             labels += [digit] * each
     return collect("european-forms", images, labels, labels)
+
+
+def letters(each: int, rng: np.random.Generator) -> Inks:
+    """`each` pen-drawn samples of every form of `LETTERS`, labelled as no digit; groups are the letters."""
+    forms = [(group, form) for group, letter in enumerate(LETTERS.values()) for form in letter]
+    images = [_pen(form, rng) for _, form in forms for _ in range(each)]
+    groups = [group for group, _ in forms for _ in range(each)]
+    return collect("drawn-letters", images, [NONE] * len(images), groups)
 
 
 @cache

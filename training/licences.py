@@ -9,13 +9,16 @@ LICENCES: dict[str, str] = {
     "proposals": _MNIST,
     "pieces": _MNIST,
     "runs": _MNIST,
+    "crowded": _MNIST,
     "cheque-digits": _CHEQUES,
+    "cheque-boxes": _CHEQUES,
     "cheque-proposals": _CHEQUES,
     "jc-progjava": "JC-ProgJava, Handwritten Digits Dataset (not in MNIST), CC BY-SA 4.0",
     "omniglot": "Omniglot, MIT",
     "printed-digits": "rendered in DejaVu, STIX, Computer Modern and Hershey fonts",
     "printed-letters": "rendered in DejaVu, STIX, Computer Modern and Hershey fonts",
     "european-forms": _OWN,
+    "drawn-letters": _OWN,
     "marks": _OWN,
 }
 """By the name of the samples, `Inks.source`."""

@@ -81,7 +81,7 @@ def _row(digits: Inks, count: int, rng: np.random.Generator) -> tuple[Gray, list
     first = int(rng.integers(len(digits)))
     same = np.flatnonzero(digits.groups == digits.groups[first])
     chosen = rng.choice(same, count)
-    shapes = [_trimmed(digits.images[i], float(rng.uniform(30, 48))) for i in chosen]
+    shapes = [trimmed(digits.images[i], float(rng.uniform(30, 48))) for i in chosen]
     row = np.zeros((60, sum(s.shape[1] for s in shapes) + 8), np.uint8)
     owners: list[tuple[int, Mask]] = []
     x, right = 4, 4
@@ -111,7 +111,7 @@ def _underline(row: Gray, rng: np.random.Generator) -> None:
         _pen(row, np.array([(float(x), at), (x + dash - 1.0, at)]), thickness)
 
 
-def _trimmed(image: Gray, height: float) -> Gray:
+def trimmed(image: Gray, height: float) -> Gray:
     """A digit cut to its ink and enlarged so that its longer side is `height` px."""
     x, y, w, h = cv2.boundingRect((image > 40).view(np.uint8))
     factor = height / max(w, h)
@@ -160,7 +160,8 @@ def _tick(canvas: Gray, rng: np.random.Generator) -> None:
 
 
 def _cross(canvas: Gray, rng: np.random.Generator) -> None:
-    turn = math.pi / 4 + rng.normal(0, 0.15)  # never upright: some hands write 7 as a plus
+    # Upright ones, too: some hands write 7 as a plus, so that a person must say which it is.
+    turn = rng.choice([math.pi / 4, math.pi / 4, 0.0]) + rng.normal(0, 0.15)
     thickness = int(rng.integers(2, 8))
     for angle in (turn, turn + math.pi / 2 + rng.normal(0, 0.2)):
         reach = np.array([math.cos(angle), math.sin(angle)]) * rng.uniform(16, 27)

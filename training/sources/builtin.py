@@ -1,13 +1,14 @@
 """The sources that have a name: the published data sets, what is cut out of them, and what is drawn."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from training import cutting, datasets, drawn, negatives
+from processor.records import Box, Page
+from training import crowding, cutting, datasets, drawn, negatives
 from training.inks import NONE, Inks, per_digit, split_by_group
 from training.recipe import VALIDATION, Recipe
 from training.sources.arrays import npz
@@ -18,7 +19,7 @@ TRAINED_ALPHABETS = ("Greek", "Japanese_(katakana)", "Sanskrit", "Tagalog")
 """Omniglot's Latin letters are kept out: they measure how well unknown letters are refused."""
 
 FROM_MNIST = ("mnist", "mnist-proposals")
-FROM_STRIPS = ("cheque-digits", "cheque-proposals")
+FROM_STRIPS = ("cheque-digits", "cheque-boxes", "cheque-proposals")
 """Sources that are validated on the same writers, or strips: none of them may train on what another keeps."""
 
 
@@ -74,6 +75,16 @@ def _cheque_digits(shelf: Shelf) -> Parts:
     return Parts(per_digit(found.trained, shelf.samples, shelf.generator(6)), found.kept)
 
 
+def _cheque_boxes(shelf: Shelf) -> Inks:
+    """The same digits by boxes drawn differently, again and again; validated by `cheque-digits`."""
+    folder, rng = shelf.data / "orand-car-a", shelf.generator(11)
+
+    def cut(page: Page, boxes: Sequence[tuple[int, Box]]) -> list[cutting.Labelled]:
+        return [digit for _ in range(5) for digit in cutting.cut_boxes(page, cutting.shaken(boxes, rng))]
+
+    return cut_strips("cheque-boxes", folder, shelf.strips[0], cut)
+
+
 def _cheque_proposals(shelf: Shelf) -> Parts:
     return shelf.cheques("cheque-proposals", cutting.cut_candidates)
 
@@ -93,6 +104,14 @@ def _printed_letters(_shelf: Shelf) -> Inks:
 
 def _european_forms(shelf: Shelf) -> Inks:
     return drawn.european(150, shelf.generator(7))
+
+
+def _crowded(shelf: Shelf) -> Inks:
+    return crowding.crowded(shelf.mnist[0], 30_000, shelf.generator(12))
+
+
+def _drawn_letters(shelf: Shelf) -> Inks:
+    return drawn.letters(40, shelf.generator(13))
 
 
 def _pieces(shelf: Shelf) -> Inks:
@@ -115,10 +134,13 @@ SOURCES: dict[str, Callable[[Shelf], Parts | Found | Inks]] = {
     "mnist": _mnist,
     "mnist-proposals": _mnist_proposals,
     "cheque-digits": _cheque_digits,
+    "cheque-boxes": _cheque_boxes,
     "cheque-proposals": _cheque_proposals,
+    "crowded": _crowded,
     "jc-progjava": _jc_progjava,
     "printed-digits": _printed_digits,
     "printed-letters": _printed_letters,
+    "drawn-letters": _drawn_letters,
     "european-forms": _european_forms,
     "pieces": _pieces,
     "runs": _runs,
