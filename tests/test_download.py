@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.request import Request
@@ -41,7 +42,8 @@ FILE = gzip.compress(CONTENT, mtime=0)
 HALF = len(FILE) // 2
 OTHER = gzip.compress(CONTENT[::-1], mtime=0)
 PACKED = PackedFile(digest(FILE), len(FILE), digest(CONTENT), len(CONTENT))
-IMPATIENT = Patience(silence_seconds=0.5, window_seconds=0.2, window_bytes=200, attempts=4, pause_seconds=0)
+IMPATIENT = Patience(silence_seconds=10, window_seconds=0.2, window_bytes=200, attempts=4, pause_seconds=0)
+HURRIED = replace(IMPATIENT, silence_seconds=0.5, attempts=1)
 
 
 @pytest.fixture(autouse=True)
@@ -67,12 +69,7 @@ def published(*addresses: str) -> Published:
 
 
 def fetch(folder: Path, *addresses: str, attempts: int = 4, force: bool = False) -> Fetched:
-    patience = Patience(**{**_fields(IMPATIENT), "attempts": attempts})  # type: ignore[arg-type]
-    return Fetcher(folder, force, patience).fetch(published(*addresses))
-
-
-def _fields(patience: Patience) -> dict[str, float]:
-    return {name: getattr(patience, name) for name in patience.__slots__}
+    return Fetcher(folder, force, replace(IMPATIENT, attempts=attempts)).fetch(published(*addresses))
 
 
 def files(folder: Path) -> set[str]:
@@ -171,12 +168,37 @@ def test_wherever_it_breaks_off_the_file_is_the_same(
 
 
 def test_the_next_run_goes_on_from_what_this_one_leaves(server: BadServer, folder: Path) -> None:
-    address = server.give("/file", bad_server.cut(FILE, HALF, ETag='"1"'), bad_server.ranged(FILE))
-    with pytest.raises(NotFetched, match=rf"broke off after {HALF:,} of {len(FILE):,} bytes"):
-        fetch(folder, address, attempts=1)
+    cut, gone = bad_server.cut(FILE, HALF, ETag='"1"'), bad_server.status(403)
+    address = server.give("/file", cut, gone, bad_server.ranged(FILE))
+    heard: list[str] = []
+    with pytest.raises(NotFetched, match="answers 403"):
+        Fetcher(folder, patience=IMPATIENT, say=heard.append).fetch(published(address))
+    assert heard == [f"{address} broke off after {HALF:,} of {len(FILE):,} bytes; asking again."]
     assert files(folder) == {"set/file.gz.part", "set/file.gz.part.json"}
-    assert fetch(folder, address, attempts=1).path.read_bytes() == FILE
-    assert server.ranges[1] == f"bytes={HALF}-"
+    assert fetch(folder, address).path.read_bytes() == FILE
+    assert server.ranges == [None, f"bytes={HALF}-", f"bytes={HALF}-"]
+
+
+def test_a_line_that_breaks_all_the_time_gets_there_as_long_as_it_gets_further(
+    server: BadServer, folder: Path
+) -> None:
+    def answer(request: bad_server.Request) -> None:
+        start = request.start
+        part = {"Content_Range": f"bytes {start}-{len(FILE) - 1}/{len(FILE)}"} if start else {}
+        request.head(206 if start else 200, Content_Length=len(FILE) - start, ETag='"1"', **part)
+        request.wfile.write(FILE[start : start + 2000])
+
+    assert fetch(folder, server.give("/file", answer), attempts=2).path.read_bytes() == FILE
+    assert len(server.asked) == -(-len(FILE) // 2000) > 10
+
+
+def test_a_redirect_does_not_lose_the_place(server: BadServer, folder: Path) -> None:
+    """As Kaggle does: every request is sent on to a storage that knows the file."""
+    stored = server.give("/stored", bad_server.cut(FILE, HALF, ETag='"1"'), bad_server.ranged(FILE))
+    asked = server.give("/asked", bad_server.redirect(stored))
+    assert fetch(folder, asked).path.read_bytes() == FILE
+    assert server.asked[-1][0] == "/stored"
+    assert server.ranges[-1] == f"bytes={HALF}-"
 
 
 def test_a_part_from_elsewhere_or_with_a_torn_note_is_not_continued(server: BadServer, folder: Path) -> None:
@@ -379,7 +401,7 @@ def test_a_server_that_keeps_one_waiting_is_given_up(
     server: BadServer, folder: Path, answer: Answer, said: str
 ) -> None:
     with pytest.raises(NotFetched, match=said):
-        fetch(folder, server.give("/file", answer), attempts=1)
+        Fetcher(folder, patience=HURRIED).fetch(published(server.give("/file", answer)))
     assert (folder / "set" / "file.gz.part").stat().st_size > 0
 
 
@@ -424,6 +446,15 @@ def test_without_a_network_it_says_so_and_what_to_do_by_hand(folder: Path) -> No
     # The second file does not wait for a host that was not there for the first.
     assert len(heard) == 1
     assert not folder.exists()
+
+
+def test_a_server_that_does_not_speak_https_is_not_asked_in_the_clear(
+    server: BadServer, folder: Path
+) -> None:
+    server.give("/file", bad_server.ranged(FILE))
+    with pytest.raises(NotFetched, match=r"there is no connection to 127\.0\.0\.1"):
+        fetch(folder, f"{server.url.replace('http', 'https')}/file")
+    assert server.asked == []
 
 
 def test_a_proxy_of_the_environment_is_used_and_named(
@@ -504,6 +535,30 @@ def test_the_command_fetches_what_a_mirror_has_and_tells_the_rest(server: BadSer
     assert "mnist/train-images-idx3-ubyte.gz was not fetched" in done.stderr
     assert "answers 404" in done.stderr
     assert "its sha256 is 440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_quiet_leaves_the_faults_and_the_data(server: BadServer, home: Path) -> None:
+    server.give(f"/{LABELS_FILE}", bad_server.ranged(LABELS.read_bytes()))
+    done = download(home, "mnist", "--quiet", "--from", server.url)
+    assert done.stdout.splitlines() == [str(home / "data" / LABELS_FILE)]
+    assert "published one" not in done.stderr
+    assert done.stderr.count("was not fetched") == 5
+    assert done.stderr.count("By hand:") == 5
+
+
+def test_a_set_that_is_named_twice_is_fetched_once(server: BadServer, home: Path) -> None:
+    download(home, "seed", "seed", "--from", server.url)
+    assert [path for path, _ in server.asked] == ["/jc-progjava/digits.npz", "/jc-progjava/dataset.zip"]
+
+
+def test_without_a_network_the_command_says_it_for_every_file(home: Path) -> None:
+    done = download(home, "--from", closed_port(), "--json")
+    rows = json.loads(done.stdout)
+    assert done.returncode == Exit.SOME_FAILED
+    assert {row["state"] for row in rows} == {"failed"}
+    assert all(row["remedy"].startswith("No server can be reached") for row in rows)
+    assert not (home / "data").exists()
     assert "Traceback" not in done.stderr
 
 

@@ -126,11 +126,11 @@ class Fetcher:
             raise WrongContent(f"{source} is not it: {error.message}") from None
 
     def _from_address(self, content: Content, address: str, part: Part) -> bytes:
-        """Asks until the file is whole, as often as patience allows."""
+        """Asks until the file is whole; an attempt that brought it further than ever is not counted."""
         host = urlsplit(address).netloc
         if host in self._unreachable:
             raise Unreachable(self._unreachable[host])
-        attempt = 1
+        attempt, furthest = 1, part.size
         while True:
             try:
                 return self._attempt(content, address, part)
@@ -139,11 +139,13 @@ class Fetcher:
                 self.say(f"{error.message[0].upper()}{error.message[1:]}.")
                 raise
             except (Broken, Stale) as error:
-                if attempt == self.patience.attempts:
+                if part.size >= furthest + self.patience.window_bytes:
+                    attempt, furthest = 0, part.size
+                elif attempt >= self.patience.attempts:
                     raise
                 self.say(f"{error.message}; asking again.")
                 if isinstance(error, Broken):
-                    time.sleep(self.patience.pause_seconds * 2 ** (attempt - 1))
+                    time.sleep(self.patience.pause_seconds * 2 ** max(attempt - 1, 0))
             attempt += 1
 
     def _attempt(self, content: Content, address: str, part: Part) -> bytes:

@@ -39,6 +39,7 @@ class Patience:
     window_bytes: int = 8192
     """A server that sends less than this in a window would take days: that is a broken transfer too."""
     attempts: int = 5
+    """So many in a row without getting any further."""
     pause_seconds: float = 1.0
     """Before the second attempt; twice as long before each one after that."""
 
