@@ -425,7 +425,8 @@ def test_curves_are_drawn_of_what_there_is(shipped: Classifier, data: Path, tmp_
 def test_a_curve_rises_where_the_errors_are() -> None:
     some = seen([1, 2, 3, 4], [1, 2, 3, 8], [0.99, 0.9, 0.8, 0.7])
     line = curves.coverage_figure([some]).axes[0].lines[0]
-    np.testing.assert_allclose(line.get_xydata(), [[0.25, 1e-4], [0.5, 1e-4], [0.75, 1e-4], [1.0, 0.25]])
+    expected = [[0.25, 1e-4], [0.5, 1e-4], [0.75, 1e-4], [1.0, 0.25]]
+    np.testing.assert_allclose(np.asarray(line.get_xydata(), np.float64), np.array(expected))
 
 
 @pytest.fixture
