@@ -4,12 +4,14 @@ import csv
 import gzip
 import io
 import json
+import shutil
 import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
+import matplotlib
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -22,6 +24,7 @@ from processor.errors import BadCommand, BadScan, BadSettings
 from processor.pages.cleaning import to_gray
 from processor.pages.pixels import to_pixels
 from processor.prediction.glyphs import normalise
+from processor.results.database import open_database
 from processor.settings import load
 from tests.sample_sources import (
     idx_bytes,
@@ -370,6 +373,11 @@ def test_the_smaller_of_both_limits_counts_and_non_digits_have_only_their_own(
     assert len(corpus_of("non-digits", tmp_path / "marks", samples=4, validation=0).pools[0].inks) == 4
 
 
+def test_drawn_digits_are_limited_too(tmp_path: Path) -> None:
+    (printed,) = gather(a_recipe({"name": "printed-digits"}), tmp_path, 3).pools
+    assert np.bincount(printed.inks.labels).tolist() == [3] * 10
+
+
 def test_copies_of_one_original_stand_on_one_side(tmp_path: Path, digits: Inks) -> None:
     copies = [np.roll(image, (y, x), (0, 1)) for image in digits.images for x in (-1, 0, 1) for y in (0, 1)]
     labels = np.repeat(digits.labels, 6)
@@ -409,7 +417,7 @@ def test_a_recipe_that_keeps_no_digit_out_cannot_be_fitted(tmp_path: Path, digit
 def test_remarks_name_what_was_skipped_but_not_without_end(tmp_path: Path, digits: Inks) -> None:
     write_images(tmp_path / "marks", [*digits.images[:50], *[np.zeros((9, 9), np.uint8)] * 30])
     remarks = corpus_of("non-digits", tmp_path / "marks").remarks()
-    assert remarks[0] == "Skipped 30 samples:"
+    assert remarks[0] == "Skipped 30 that could not be read:"
     assert remarks[1].endswith("marks: 50.png holds no ink")
     assert remarks[-1] == "… and 10 more."
     assert len(remarks) == 22
@@ -874,3 +882,52 @@ def test_digits_are_aligned_to_typed_numbers_by_the_model_in_use(home: Path, dig
     assert any("gone.png" in fault for fault in corpus.skipped)
     with pytest.raises(BadCommand, match="settings of a project"):
         gather(recipe, home)
+
+
+def test_corrections_may_be_named_before_there_are_any(home: Path, data: Path) -> None:
+    corrections = {"kind": "corrections", "share": 3}
+    corpus = gather(a_recipe({"name": "mnist"}, corrections), data, settings=load())
+    assert [pool.inks.source for pool in corpus.pools] == ["mnist-train"]
+    assert corpus.notices == ("corrections: there are none yet; the source is left out.",)
+    (home / "results").mkdir()
+    open_database(load().database_url).dispose()
+    assert len(gather(a_recipe({"name": "mnist"}, corrections), data, settings=load()).pools) == 1
+    with pytest.raises(BadCommand, match="corrections gives no sample"):
+        gather(a_recipe(corrections), data, settings=load())
+
+
+# --- non-digits that are made ----------------------------------------------------------------------------
+
+
+def test_letters_are_drawn_in_the_fonts_of_a_folder(tmp_path: Path) -> None:
+    fonts = tmp_path / "fonts"
+    fonts.mkdir()
+    for name in ("DejaVuSans.ttf", "DejaVuSerif.ttf", "STIXGeneral.ttf", "cmr10.ttf", "DejaVuSansMono.ttf"):
+        shutil.copy(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name, fonts)
+    (fonts / "broken.ttf").write_bytes(b"no font")
+    corpus = corpus_of("letters", fonts, samples=40, validation=0.2)
+    (pool,), (kept,) = corpus.pools, corpus.validation
+    assert len(pool.inks) + len(kept) == 40
+    assert set(pool.inks.labels) | set(kept.labels) == {NONE}
+    assert not set(pool.inks.groups) & set(kept.groups)
+    assert "broken.ttf" in corpus.skipped[0]
+    again = corpus_of("letters", fonts, samples=40, validation=0.2)
+    assert again.pools[0].inks.digest() == pool.inks.digest()
+    assert "cannot be listed" in refusal("letters", tmp_path / "gone")
+
+
+def test_rulings_are_drawn_or_cut_out_of_pages(tmp_path: Path) -> None:
+    drawn = gather(a_recipe({"kind": "rulings", "samples": 30, "validation": 0}), tmp_path).pools[0].inks
+    assert (len(drawn), set(drawn.labels)) == (30, {NONE})
+    page = np.full((700, 500), 250, np.uint8)
+    page[80:660:60, 30:470] = 30
+    page[80:661, 30:470:110] = 30
+    write_images(tmp_path / "forms", [page])
+    (tmp_path / "forms" / "gone.png").write_bytes(b"")
+    corpus = corpus_of("rulings", tmp_path / "forms", samples=30, validation=0)
+    assert set(corpus.pools[0].inks.labels) == {NONE}
+    assert corpus.pools[0].inks.digest() != drawn.digest()
+    assert "gone.png is empty" in corpus.skipped[0]
+    assert "cannot be listed" in refusal("rulings", tmp_path / "gone")
+    (tmp_path / "none").mkdir()
+    assert "expected a folder of page images" in refusal("rulings", tmp_path / "none")

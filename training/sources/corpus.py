@@ -65,7 +65,7 @@ class Corpus:
             return list(self.notices)
         more = len(self.skipped) - TOLD
         rest = [f"… and {more} more."] if more > 0 else []
-        head = f"Skipped {len(self.skipped)} {'sample' if len(self.skipped) == 1 else 'samples'}:"
+        head = f"Skipped {len(self.skipped)} that could not be read:"
         return [*self.notices, head, *(f"  {fault}" for fault in self.skipped[:TOLD]), *rest]
 
 
@@ -124,9 +124,10 @@ def _parts(source: Source, shelf: Shelf, settings: LoadedSettings | None) -> Par
         return split(found, source, limit_of(source, shelf.samples, found.inks), rng)
     if isinstance(found, Inks):
         _refuse_validation(source)
-        return Parts(per_digit(found, source.samples, rng), found.take([]))
+        return Parts(per_digit(found, limit_of(source, shelf.samples, found), rng), found.take([]))
+    limit = limit_of(source, shelf.samples, found.trained)
     kept = found.kept if source.kept_share else found.kept.take([])
-    return replace(found, trained=per_digit(found.trained, source.samples, rng), kept=kept)
+    return replace(found, trained=per_digit(found.trained, limit, rng), kept=kept)
 
 
 def _generator(seed: int, source: Source) -> np.random.Generator:

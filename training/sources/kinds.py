@@ -10,7 +10,8 @@ from processor.errors import BadCommand
 from processor.prediction.archive import find_model
 from processor.prediction.classifier import Classifier
 from processor.settings import LoadedSettings
-from training.inks import Inks
+from training.inks import Inks, collect
+from training.pruning import database_is_there
 from training.recipe import Source
 from training.sources import arrays, folders, strips
 from training.sources.found import Found
@@ -99,6 +100,8 @@ def _digit_strips(order: Order) -> Found:
 def _corrections(order: Order) -> Found:
     from training.corrections import corrected_digits
 
+    if not database_is_there(order.project):
+        return Found(collect(order.source.name, [], [], []))
     skipped: list[str] = []
     inks = corrected_digits(order.project, notice=skipped.append)
     return Found(order.named(inks), tuple(skipped))
@@ -107,6 +110,8 @@ def _corrections(order: Order) -> Found:
 def _letters(order: Order) -> Found:
     from training.lettering import installed_letters
 
+    if order.source.path:
+        folders.subfolders(order.source.path)
     skipped: list[str] = []
     fonts = [order.source.path] if order.source.path else None
     inks = installed_letters(order.count, order.rng, fonts, notice=skipped.append)
