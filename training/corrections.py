@@ -1,0 +1,213 @@
+"""A person's corrections as training data: what was corrected is what the model does not know yet."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Select, select
+
+from processor.errors import BadScan, Transient
+from processor.pages.cleaning import clean, to_gray, upright_polarity
+from processor.pages.scans import decode
+from processor.prediction.archive import find_model
+from processor.prediction.classifier import Classifier
+from processor.records import Box, Page, Status
+from processor.results.database import open_read_only, reading
+from processor.results.originals import find_original
+from processor.results.publish import file_name
+from processor.results.schema import corrections, digits, numbers, pages, scans
+from processor.settings import LoadedSettings
+from training.alignment import align, cut_aligned, ignore
+from training.cutting import Labelled, cut_boxes
+from training.inks import NONE, Inks, collect
+
+_NO_DIGIT = frozenset(("", "none"))
+_NOT_DIGITS = re.compile(r"[^0-9]")
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What a person says stands in `boxes` of a page, left to right; no `digits` where it is no number.
+
+    `whole` is the number's own box where the digits were read in another count than they are.
+    """
+
+    scan: Row
+    boxes: tuple[Box, ...]
+    digits: str
+    whole: Box | None = None
+
+
+def corrected_digits(settings: LoadedSettings, *, notice: Callable[[str], object] = ignore) -> Inks:
+    """Every digit that a person corrected, cut out of its original scan; groups are the scans.
+
+    The last correction of a digit counts, whether it was made on the digit or on its number; one that changes
+    nothing is taken back. What is said to be no digit is labelled NONE. A correction whose reading or
+    original is gone, or that cannot be made out, is named to `notice` and left out.
+    Raises BadDatabase where there is no database.
+    """
+    engine = open_read_only(settings.database_url)
+    try:
+        with reading(engine) as connection:
+            found = _corrections(connection, notice)
+    finally:
+        engine.dispose()
+    cutter = _Cutter(settings, notice)
+    labelled: list[Labelled] = []
+    groups: list[int] = []
+    found.sort(key=lambda c: (c.scan["scan_id"], c.scan["page"]))
+    for scan_id, of_scan in groupby(found, key=lambda c: int(c.scan["scan_id"])):
+        cut = cutter.of_scan(list(of_scan))
+        labelled += cut
+        groups += [scan_id] * len(cut)
+    return collect("corrections", [c[0] for c in labelled], [c[1] for c in labelled], groups)
+
+
+@dataclass
+class _Cutter:
+    """Cuts corrections out of their scans; the model is loaded only where digits were miscounted."""
+
+    settings: LoadedSettings
+    notice: Callable[[str], object]
+
+    @cached_property
+    def classifier(self) -> Classifier:
+        values = self.settings.values.recognition
+        return Classifier.load(find_model(self.settings.models_archive, values.model).path)
+
+    def of_scan(self, found: Sequence[Correction]) -> list[Labelled]:
+        scan, values = found[0].scan, self.settings.values
+        name = str(scan["file"])
+        labelled: list[Labelled] = []
+        wanted = {page: list(of_page) for page, of_page in groupby(found, key=lambda c: int(c.scan["page"]))}
+        try:
+            path = find_original(
+                Path(file_name(scan["source"])), file_name(name), scan["sha256"], self.settings.results
+            )
+            for page in decode(path.read_bytes(), name, values.limits, values.intake.pdf_dpi):
+                labelled += self._of_page(page, wanted.pop(page.number, []))
+                if not wanted:
+                    break
+        except (BadScan, Transient, OSError) as error:
+            lost = sum(map(len, wanted.values()))
+            self.notice(f"{name}: {_counted(lost)} lost, its original cannot be read ({error})")
+        else:
+            if wanted:
+                self.notice(f"{name}: {_counted(sum(map(len, wanted.values())))} lost, it has no such page")
+        return labelled
+
+    def _of_page(self, page: Page, found: Sequence[Correction]) -> list[Labelled]:
+        if not found:
+            return []
+        row = found[0].scan
+        where = f"{row['file']}, page {page.number}"
+        if (page.width, page.height) != (row["width"], row["height"]):
+            self.notice(f"{where}: {_counted(len(found))} lost, it was read at another size")
+            return []
+        upright = Page(number=page.number, pixels=upright_polarity(to_gray(page.pixels)), dpi=page.dpi)
+        labelled: list[Labelled] = []
+        for correction in found:
+            cut = self._cut(upright, correction)
+            if not cut:
+                said = correction.digits or "no digit"
+                self.notice(f"{where}: the correction to {said} cannot be made out in its ink")
+            labelled += cut
+        return labelled
+
+    def _cut(self, page: Page, correction: Correction) -> list[Labelled]:
+        if correction.whole is not None:
+            paper = clean(page)
+            aligned = align(paper, correction.digits, self.classifier, correction.whole)
+            if aligned is None or aligned.fault:
+                return []
+            return cut_aligned(paper, aligned, correction.digits, with_pieces=False)
+        labels = [int(d) for d in correction.digits] or [NONE] * len(correction.boxes)
+        return cut_boxes(page, list(zip(labels, correction.boxes, strict=True)))
+
+
+def _corrections(connection: Connection, notice: Callable[[str], object]) -> list[Correction]:
+    """The corrections that hold, the last one of each digit or number."""
+    query = select(corrections).order_by(corrections.c.at, corrections.c.id)
+    of_digit: dict[int, Correction | None] = {}
+    of_number: dict[int, Correction | None] = {}
+    for row in _rows(connection, query):
+        was, now = _said(row["was"]), _said(row["now"])
+        if row["digit_id"] is not None:
+            found = _digit(connection, int(row["digit_id"]), now, notice) if was != now else None
+            of_digit[int(row["digit_id"])] = found
+        elif row["number_id"] is not None:
+            number_id = int(row["number_id"])
+            members = _members(connection, number_id)
+            # The number as it is now said to be wins over what was said of its digits before.
+            for member in members:
+                of_digit.pop(int(member["id"]), None)
+            of_number[number_id] = _number(connection, number_id, members, now) if was != now else None
+        else:
+            notice(f"The correction {row['id']} to {now or 'no digit'} is lost: its scan was read anew")
+    return [c for c in (*of_number.values(), *of_digit.values()) if c is not None]
+
+
+def _digit(
+    connection: Connection, digit_id: int, now: str, notice: Callable[[str], object]
+) -> Correction | None:
+    columns = (digits.c.status, digits.c.x, digits.c.y, digits.c.width, digits.c.height)
+    row = _place(connection, select(*_renamed(columns)).where(digits.c.id == digit_id), digits.c.page_id)
+    if row is None or row["box_status"] != Status.CORRECTED:
+        return None
+    if len(now) > 1 or (now and not "0" <= now <= "9"):
+        notice(f"{row['file']}, page {row['page']}: a digit was corrected to {now!r}, which is none")
+        return None
+    return Correction(row, (_box(row),), now)
+
+
+def _number(connection: Connection, number_id: int, members: Sequence[Row], now: str) -> Correction | None:
+    columns = (numbers.c.status, numbers.c.x, numbers.c.y, numbers.c.width, numbers.c.height)
+    row = _place(connection, select(*_renamed(columns)).where(numbers.c.id == number_id), numbers.c.page_id)
+    if row is None or row["box_status"] != Status.CORRECTED:
+        return None
+    said = _NOT_DIGITS.sub("", now)
+    boxes = tuple(Box(m["x"], m["y"], m["width"], m["height"]) for m in members)
+    counted = not said or len(said) == len(boxes)
+    return Correction(row, boxes, said, None if counted else _box(row))
+
+
+def _members(connection: Connection, number_id: int) -> list[Row]:
+    query = select(digits).where(digits.c.number_id == number_id, digits.c.digit.is_not(None))
+    return _rows(connection, query.order_by(digits.c.position))
+
+
+def _place(connection: Connection, query: Select[Any], page_id: Any) -> Row | None:
+    """The row of `query` with the page and the scan it stands on."""
+    where = (pages.c.page, pages.c.width, pages.c.height)
+    whence = (scans.c.id.label("scan_id"), scans.c.source, scans.c.file, scans.c.sha256)
+    joined = query.add_columns(*where, *whence).join(pages, pages.c.id == page_id)
+    found = _rows(connection, joined.join(scans, scans.c.id == pages.c.scan_id))
+    return found[0] if found else None
+
+
+def _renamed(columns: Iterable[Any]) -> list[Any]:
+    """A page has a width and a height, too."""
+    return [column.label(f"box_{column.name}") for column in columns]
+
+
+def _rows(connection: Connection, query: Select[Any]) -> list[Row]:
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _box(row: Row) -> Box:
+    return Box(row["box_x"], row["box_y"], row["box_width"], row["box_height"])
+
+
+def _said(value: str | None) -> str:
+    text = (value or "").strip()
+    return "" if text.lower() in _NO_DIGIT else text
+
+
+def _counted(corrections_lost: int) -> str:
+    return "1 correction is" if corrections_lost == 1 else f"{corrections_lost} corrections are"
