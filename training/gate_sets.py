@@ -1,17 +1,17 @@
 """What a candidate is judged by beside the frozen sets: test sets at hand, and a person's own corrections."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from processor.settings import LoadedSettings
 from training.inks import Inks
 from training.pruning import database_is_there
+from training.staging import Notice, unheard
 from training.testsets import digit_sets
 
 CORRECTIONS = "corrections"
 
 
-def gate_sets(settings: LoadedSettings, data: Path, notice: Callable[[str], object] = str) -> dict[str, Inks]:
+def gate_sets(settings: LoadedSettings, data: Path, notice: Notice = unheard) -> dict[str, Inks]:
     """Digits by the name of their set; `notice` hears which sets are not there.
 
     Raises BadCommand where data are damaged, BadDatabase where there is a database that cannot be read.

@@ -120,7 +120,8 @@ def chance_of(lost: int, won: int) -> float:
     samples, and a row of small losses, each within chance, adds up unseen.
     """
     total = lost + won
-    return sum(comb(total, k) for k in range(lost, total + 1)) / 2**total
+    heads = sum(comb(total, k) for k in range(lost, total + 1))
+    return float(heads / 2**total)
 
 
 def _is_right(reader: Reader, images: Glyphs, labels: Labels) -> NDArray[np.bool_]:

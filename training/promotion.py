@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,10 +23,7 @@ from processor.results.publish import sync_folder, write_whole
 from training.frozen import frozen_sets
 from training.gates import Gate, judge
 from training.inks import Inks
-from training.staging import locked, writable
-
-Notice = Callable[[str], object]
-"""Hears what a person should know and no program reads."""
+from training.staging import Notice, locked, unheard, writable
 
 
 class NotPromoted(DigitInboxError):
@@ -54,7 +51,7 @@ def promote(
     *,
     sets: Mapping[str, Inks] | None = None,
     force: bool = False,
-    notice: Notice = str,
+    notice: Notice = unheard,
 ) -> Decision:
     """Makes the published model `name` the one in use, unless it is worse on a frozen set or on one of `sets`.
 
@@ -78,7 +75,7 @@ def promote(
         return decision
 
 
-def rollback(models: Path, notice: Notice = str) -> Decision:
+def rollback(models: Path, notice: Notice = unheard) -> Decision:
     """Goes back to the model that was in use before, by the record; again, further back.
 
     Models that are gone or damaged are named and passed over. Raises BadCommand where none is left.

@@ -5,7 +5,7 @@ import json
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from processor.settings import LoadedSettings
 from training.cards import CARD, card
 from training.licences import LICENCES
 from training.probes import make_probe
-from training.staging import locked, remove_folder, staged, writable
+from training.staging import Notice, locked, remove_folder, staged, unheard, writable
 
 WEIGHTS = "weights.safetensors"
 
@@ -55,7 +55,7 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     write_whole(folder / MANIFEST, text.encode() + b"\n")
 
 
-def publish(run: Path, models: Path, name: str, notice: Callable[[str], None] = str) -> ModelFolder:
+def publish(run: Path, models: Path, name: str, notice: Notice = unheard) -> ModelFolder:
     """Copies the finished run `run` into the archive `models` as `name`, whole or not at all.
 
     The run is loaded and proves itself first. The folder holds weights, probe, manifest, card and the run's
@@ -84,7 +84,7 @@ def publish(run: Path, models: Path, name: str, notice: Callable[[str], None] = 
     return archive.verify(target)
 
 
-def _copy_plots(run: Path, folder: Path, notice: Callable[[str], None]) -> list[str]:
+def _copy_plots(run: Path, folder: Path, notice: Notice) -> list[str]:
     """Copies the run's PNGs, and returns their names; what is too large or too many is named and left out."""
     copied: list[str] = []
     for file in sorted(run.glob("*.png")):

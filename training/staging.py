@@ -5,7 +5,7 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +13,9 @@ from filelock import FileLock, Timeout
 
 from processor.errors import BadCommand, Transient
 from processor.results.publish import sync_folder
+
+Notice = Callable[[str], object]
+"""Hears what a person should know and no program reads."""
 
 LOCK = ".lock"
 """The system lets go of it when its process dies; the file itself stays."""
@@ -24,6 +27,10 @@ STALE_SECONDS = 3600.0
 """Unfinished work of this age belongs to a process that died: none of its steps takes so long."""
 
 _UNFINISHED = re.compile(r"\.(.+-[0-9a-f]{8}|[0-9a-f]{16}\.part)")
+
+
+def unheard(text: str) -> None:
+    """The notice of who wants none."""
 
 
 @contextmanager

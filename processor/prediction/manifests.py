@@ -159,8 +159,9 @@ def _check_values(manifest: dict[str, Any], where: Path) -> None:
     ):
         _expect(right(manifest[key]), where, key, manifest[key], expected)
     rows = manifest["thresholds"].get("acceptance")
-    right = isinstance(rows, list) and bool(rows) and all(_is_acceptance(row) for row in rows)
-    _expect(right, where, "thresholds.acceptance", rows, "rows of max_error_rate and confidence")
+    _expect(
+        _are_acceptances(rows), where, "thresholds.acceptance", rows, "rows of max_error_rate, confidence"
+    )
 
 
 def _expect(right: bool, where: Path, key: str, value: object, expected: str) -> None:
@@ -171,8 +172,9 @@ def _expect(right: bool, where: Path, key: str, value: object, expected: str) ->
 
 
 def _are_classes(value: object) -> bool:
-    named = isinstance(value, list) and all(isinstance(name, str) for name in value)
-    return named and value[:10] == list("0123456789") and len(set(value)) == len(value)  # type: ignore[index, arg-type]
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        return False
+    return value[:10] == list("0123456789") and len(set(value)) == len(value)
 
 
 def _is_positive(value: object) -> bool:
@@ -185,6 +187,10 @@ def _is_bounded(value: object) -> bool:
     if isinstance(value, list):
         return all(_is_bounded(part) for part in value)
     return not isinstance(value, int | float) or abs(value) <= MAX_PARAMETER
+
+
+def _are_acceptances(rows: object) -> bool:
+    return isinstance(rows, list) and bool(rows) and all(_is_acceptance(row) for row in rows)
 
 
 def _is_acceptance(row: object) -> bool:
