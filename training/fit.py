@@ -1,10 +1,8 @@
-"""The training loop: from a corpus and a recipe to averaged weights."""
+"""One step of training: the batches, the loss, the optimiser and the running average of the weights."""
 
-import os
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from itertools import islice
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,38 +13,28 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Dataset
 
-from processor.prediction import glyphs, networks
+from processor.prediction import glyphs
 from processor.records import Glyphs
 from training.augment import Augmenter, Hand
 from training.inks import NONE, Inks, Labels
-from training.recipe import Recipe, Schedule
-from training.sources import Corpus, Pool
+from training.interruption import ctrl_c_held
+from training.recipe import Augment, Schedule
+from training.sources import Pool
 
 Batch = tuple[Tensor, Tensor, Tensor]
 """Glyphs (B, 1, 28, 28) float32, labels (B,) int64, and (B,) bool: which come from an ambiguous source."""
 
 
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """What one epoch came to; accuracies are shares of 1, over all classes."""
-
-    epoch: int
-    loss: float
-    train_accuracy: float
-    validation_accuracy: float
-    seconds: float
-
-    def row(self) -> dict[str, float]:
-        return asdict(self)
-
-
 class Batches(Dataset[Batch]):
     """Batch k of the whole training, made on demand; the same k gives the same batch in any worker."""
 
-    def __init__(self, pools: Sequence[Pool], schedule: Schedule, hand: Hand) -> None:
+    def __init__(
+        self, pools: Sequence[Pool], schedule: Schedule, hand: Hand, augment: Augment | None = None
+    ) -> None:
         self._pools = pools
         self._schedule = schedule
         self._augment = Augmenter(hand)
+        self._spoil = _spoiler(augment or Augment())
         shares = np.array([pool.share for pool in pools])
         self._shares = shares / shares.sum()
 
@@ -64,7 +52,9 @@ class Batches(Dataset[Batch]):
             image, labels[place] = self._draw(self._pools[pool], rng)
             inks.append(image)
         ambiguous = np.array([pool.ambiguous for pool in self._pools])[chosen]
-        return torch.from_numpy(glyphs.batch(inks)), torch.from_numpy(labels), torch.from_numpy(ambiguous)
+        # Drawn after all else: a recipe that spoils nothing gets the batches that it always got.
+        images = self._spoil(torch.from_numpy(glyphs.batch(inks)), int(rng.integers(1 << 62)))
+        return images, torch.from_numpy(labels), torch.from_numpy(ambiguous)
 
     def _draw(self, pool: Pool, rng: np.random.Generator) -> tuple[NDArray[np.generic], int]:
         index = int(rng.integers(len(pool.inks)))
@@ -74,46 +64,24 @@ class Batches(Dataset[Batch]):
         return self._augment(image, rng), label
 
 
-def train(
-    recipe: Recipe, corpus: Corpus, *, workers: int, tell: Callable[[Epoch], None], step: Callable[[], None]
-) -> nn.Module:
-    """Trains the recipe's network and gives its averaged weights, in evaluation mode.
-
-    `workers` processes make the batches; `step` is called after each batch, `tell` after each epoch.
-    One-cycle learning rate (Smith and Topin, 2018), decoupled weight decay (Loshchilov and Hutter, 2019),
-    exponential moving average of the weights (Polyak and Juditsky, 1992).
-    """
-    plan = recipe.schedule
-    torch.manual_seed(plan.seed)
-    # One core a worker: threads that share a core wait for each other in spin locks, ten times as long.
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) - max(1, workers)))
-    trainer = _Trainer(networks.build(recipe.network.architecture, recipe.network.parameters), plan)
-    validation = validation_glyphs(corpus.validation, plan.seed)
-    batches = _stream(Batches(corpus.pools, plan, Hand()), workers)
-    for epoch in range(1, plan.epochs + 1):
-        started, losses, right = time.monotonic(), 0.0, 0
-        for batch in islice(batches, plan.batches_per_epoch):
-            loss, hits = trainer.learn(batch, trim=epoch >= plan.trim_from_epoch)
-            losses, right = losses + loss, right + hits
-            step()
-        tell(
-            Epoch(
-                epoch=epoch,
-                loss=losses / plan.batches_per_epoch,
-                train_accuracy=right / (plan.batches_per_epoch * plan.batch),
-                validation_accuracy=accuracy(trainer.averaged.module, *validation),
-                seconds=time.monotonic() - started,
-            )
-        )
-    return trainer.averaged.module.eval()
+def named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors, each name after `prefix` and a dot."""
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
 
 
-class _Trainer:
+def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors that `named` gave this prefix, by their own names."""
+    start = f"{prefix}."
+    return {name.removeprefix(start): t for name, t in tensors.items() if name.startswith(start)}
+
+
+class Trainer:
     """A network, its optimiser and the running average of its weights."""
 
     def __init__(self, network: nn.Module, plan: Schedule) -> None:
         self._plan = plan
         self._network = network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        self._device = next(network.parameters()).device
         self._optimiser = torch.optim.AdamW(network.parameters(), weight_decay=plan.weight_decay, fused=True)
         self._rates = torch.optim.lr_scheduler.OneCycleLR(
             self._optimiser,
@@ -125,13 +93,53 @@ class _Trainer:
 
     def learn(self, batch: Batch, *, trim: bool) -> tuple[float, int]:
         """One step on a batch; gives its mean loss and how many were right before the step."""
-        loss, scores = batch_loss(self._network, batch, self._plan, trim=trim)
+        images, labels, ambiguous = (part.to(self._device, non_blocking=True) for part in batch)
+        loss, scores = batch_loss(self._network, (images, labels, ambiguous), self._plan, trim=trim)
         self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
         self._rates.step()
         self.averaged.update_parameters(self._network)
-        return float(loss.detach()), int((scores.argmax(1) == batch[1]).sum())
+        return float(loss.detach()), int((scores.argmax(1) == labels).sum())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights, averages, the optimiser's moments, and the random numbers that dropout will draw."""
+        found = named("network", self._network.state_dict())
+        found |= named("averaged", self.averaged.state_dict())
+        for place, moments in self._optimiser.state_dict()["state"].items():
+            found |= named(f"optimiser.{place}", moments)
+        found["random"] = torch.get_rng_state()
+        if self._device.type == "cuda":
+            found["random-cuda"] = torch.cuda.get_rng_state(self._device)
+        return found
+
+    def rates(self) -> dict[str, Any]:
+        """Where the optimiser and its learning rate stand, as JSON values."""
+        return {
+            "groups": self._optimiser.state_dict()["param_groups"],
+            "schedule": self._rates.state_dict(),
+        }
+
+    def restore(self, tensors: Mapping[str, Tensor], rates: Mapping[str, Any]) -> None:
+        """Takes up what `tensors` and `rates` gave."""
+        self._network.load_state_dict(under("network", tensors))
+        self.averaged.load_state_dict(under("averaged", tensors))
+        moments = {
+            place: self._like_parameter(under(f"optimiser.{place}", tensors), parameter)
+            for place, parameter in enumerate(self._network.parameters())
+        }
+        self._optimiser.load_state_dict({"state": moments, "param_groups": rates["groups"]})
+        self._rates.load_state_dict(dict(rates["schedule"]))
+        torch.set_rng_state(tensors["random"])
+        if self._device.type == "cuda" and "random-cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["random-cuda"], self._device)
+
+    def _like_parameter(self, moments: dict[str, Tensor], parameter: Tensor) -> dict[str, Tensor]:
+        """Moments laid out in memory as their parameter is: the fused step walks over all of them alike."""
+        return {
+            name: torch.empty_like(parameter).copy_(tensor) if tensor.shape == parameter.shape else tensor
+            for name, tensor in moments.items()
+        }
 
 
 def validation_glyphs(validation: Sequence[Inks], seed: int) -> tuple[Glyphs, Labels]:
@@ -150,12 +158,12 @@ def validation_glyphs(validation: Sequence[Inks], seed: int) -> tuple[Glyphs, La
 @torch.inference_mode()
 def accuracy(network: nn.Module, images: Glyphs, labels: Labels) -> float:
     """The share of glyphs whose best class is right; the network's mode is left as it was."""
-    mode = network.training
+    mode, device = network.training, next(network.parameters()).device
     network.eval()
     right = 0
     for start in range(0, len(images), 512):
-        scores = network(torch.from_numpy(images[start : start + 512]))
-        right += int((scores.argmax(1).numpy() == labels[start : start + 512]).sum())
+        scores = network(torch.from_numpy(images[start : start + 512]).to(device))
+        right += int((scores.argmax(1).cpu().numpy() == labels[start : start + 512]).sum())
     network.train(mode)
     return right / max(len(images), 1)
 
@@ -171,14 +179,43 @@ def running_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Te
     return average
 
 
-def _stream(batches: Batches, workers: int) -> Iterator[Batch]:
+def _spoiler(augment: Augment) -> Callable[[Tensor, int], Tensor]:
+    if augment == Augment():
+        return _unspoiled
+    # Here, not above: torchvision takes a second and a half to import, in every worker.
+    from training.vision import Spoiler
+
+    return Spoiler(augment)
+
+
+def _unspoiled(images: Tensor, seed: int) -> Tensor:  # noqa: ARG001
+    return images
+
+
+@contextmanager
+def stream(batches: Batches, workers: int, device: torch.device, first: int) -> Iterator[Iterator[Batch]]:
+    """The batches from number `first` on, made by `workers` processes, or by this one where that is 0."""
     # Batches are whole samples of the data set: the loader's own collation would copy each glyph once more.
     # Workers are spawned: OpenCV's thread pool does not survive a fork, its next call waits for ever.
-    context = "spawn" if workers else None
     loader = DataLoader(
-        batches, batch_size=None, shuffle=False, num_workers=workers, multiprocessing_context=context
+        batches,
+        batch_size=None,
+        sampler=range(first, len(batches)),
+        num_workers=workers,
+        multiprocessing_context="spawn" if workers else None,
+        pin_memory=device.type == "cuda",
+        # Its own, or it would draw from the numbers that dropout continues with.
+        generator=torch.Generator(),
     )
-    return iter(loader)
+    with ctrl_c_held():
+        coming = iter(loader)
+    try:
+        yield coming
+    finally:
+        # While an error's traceback holds it, it would raise its workers' death again, anywhere.
+        end = getattr(coming, "_shutdown_workers", None)
+        if end is not None:
+            end()
 
 
 def batch_loss(network: nn.Module, batch: Batch, plan: Schedule, *, trim: bool) -> tuple[Tensor, Tensor]:
@@ -189,7 +226,7 @@ def batch_loss(network: nn.Module, batch: Batch, plan: Schedule, *, trim: bool) 
     it to doubt real ones.
     """
     images, labels, ambiguous = batch
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(images.device.type, torch.bfloat16):
         scores = network(images.to(memory_format=torch.channels_last))
     scores = scores.float()
     losses = functional.cross_entropy(scores, labels, reduction="none", label_smoothing=plan.label_smoothing)

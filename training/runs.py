@@ -1,8 +1,12 @@
-"""A training run from recipe to a loadable folder: gather, train, calibrate, measure, write."""
+"""A training run from recipe to a loadable folder: gather, train, calibrate, measure, report."""
 
 import json
 import platform
-from collections.abc import Mapping
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +14,7 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 import torch
+from filelock import FileLock, Timeout
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
 
@@ -17,67 +22,235 @@ from processor import __version__
 from processor.commands.console import Words
 from processor.errors import BadCommand
 from processor.prediction import glyphs
-from processor.prediction.archive import ModelFolder
+from processor.prediction.archive import MANIFEST, ModelFolder
 from processor.prediction.classifier import Classifier, softmax
-from processor.records import Glyphs
+from processor.prediction.probe import PROBE
+from processor.records import Glyphs, StagedFile
+from processor.results import publish as outputs
 from processor.results.publish import write_whole
 from processor.settings import LoadedSettings
 from training import calibrate, evaluate, fit
-from training.inks import NONE, Labels
-from training.publish import data_row, find_run, write_manifest, write_run
+from training.checkpoints import Checkpoints
+from training.course import Epoch, Trained, train
+from training.inks import Labels
+from training.interruption import Interrupted, Stop, signals
+from training.publish import WEIGHTS, data_row, find_run, write_manifest, write_run
 from training.recipe import Recipe
+from training.report import PICTURES, REPORT, write_report
 from training.sources import Corpus, gather
+from training.starting import CLASSES, Start, begin_from, find_device
 
-CLASSES = (*"0123456789", "none")
+CHECKPOINTS = "checkpoints"
+HISTORY = "history.json"
+UNFINISHED = ".unfinished"
 
 
-def fit_run(
-    recipe: Recipe,
-    data: Path,
-    run: Path,
-    *,
-    samples: int,
-    workers: int,
-    words: Words,
-    settings: LoadedSettings | None = None,
-) -> ModelFolder:
-    """Trains `recipe` on the folder `data` and writes the finished run into the new folder `run`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One `training fit`: what to train on which data, and where the result goes.
 
-    Raises BadCommand where `run` is not empty or data are missing.
+    `samples` is the most of each digit (-1: all), `start` the folder of the model to begin with, `settings`
+    those of the project whose corrections or model a source asks for. With `restart`, checkpoints that are
+    there are thrown away.
     """
-    if run.exists() and any(run.iterdir()):
+
+    recipe: Recipe
+    data: Path
+    run: Path
+    samples: int = -1
+    workers: int = 1
+    device: str = "auto"
+    start: Path | None = None
+    settings: LoadedSettings | None = None
+    restart: bool = False
+
+
+def fit_run(order: Order, words: Words) -> ModelFolder:
+    """Trains, and writes the finished run into its folder; goes on where one like it was interrupted there.
+
+    Raises BadCommand where the folder holds anything else or data are missing, Interrupted where a person
+    stops it.
+    """
+    run = order.run.absolute()
+    recipe, start = order.recipe, None
+    if order.start is not None:
+        recipe, start = begin_from(recipe, order.start)
+    device = find_device(order.device)
+    refuse_used(run)
+    with signals() as stop, _held(run):
+        try:
+            if order.restart:
+                Checkpoints(run / CHECKPOINTS, {}).remove()
+            corpus = _gather(order, recipe, words)
+            checkpoints = Checkpoints(run / CHECKPOINTS, _origin(recipe, corpus, order.samples, start))
+            words.say(_beginning(corpus, device))
+            with _progress(words) as bar, stop.patiently():
+                trained = train(
+                    recipe,
+                    corpus,
+                    _Console(words, bar, recipe.schedule.epochs, recipe.schedule.batches_per_epoch, stop),
+                    workers=order.workers,
+                    device=device,
+                    start=None if start is None else start.weights,
+                    checkpoints=checkpoints,
+                )
+            manifest = _manifest(recipe, corpus, order.samples, start)
+            model = _finish(run, trained, corpus, manifest, order, device, words)
+            checkpoints.remove()
+            return model
+        except KeyboardInterrupt:
+            raise Interrupted(
+                "Stopped at once.", "The same command goes on from its last checkpoint."
+            ) from None
+
+
+def refuse_used(run: Path) -> None:
+    """Raises BadCommand where `run` holds more than what an interrupted training left."""
+    if not run.exists():
+        return
+    if not run.is_dir():
+        raise BadCommand(f"{run} is not a folder.", "Name another with --out.")
+    names = {file.name for file in run.iterdir() if not file.name.startswith(".")}
+    if MANIFEST in names:
+        raise BadCommand(f"{run} holds a finished run.", "Name another folder with --out.")
+    # A run that was killed while it was written has everything but its manifest.
+    if names - {CHECKPOINTS, HISTORY, WEIGHTS, PROBE, REPORT, *PICTURES}:
         raise BadCommand(f"{run} is not empty.", "Name another folder with --out.")
-    words.say(f"Gathering {len(recipe.source)} sources from {data} …")
-    corpus = gather(recipe, data, samples, settings=settings)
+
+
+@contextmanager
+def _held(run: Path) -> Iterator[None]:
+    """Only one training works in the folder `run`, which is gone again where nothing came of it.
+
+    Raises BadCommand where another works there, or it cannot be written.
+    """
+    folder = run / CHECKPOINTS
+    lock = FileLock(folder / ".lock")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise BadCommand(
+            f"Another training works in {run}.", "Wait for it, or name another with --out."
+        ) from None
+    except OSError as error:
+        raise BadCommand(
+            f"{folder} cannot be written: {error.strerror}.", "Name another with --out."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+        if not len(Checkpoints(folder, {})):
+            (folder / ".lock").unlink(missing_ok=True)
+            for empty in (folder, run):
+                if not any(empty.iterdir()):
+                    empty.rmdir()
+
+
+def _gather(order: Order, recipe: Recipe, words: Words) -> Corpus:
+    words.say(f"Gathering {len(recipe.source)} sources from {order.data} …")
+    corpus = gather(recipe, order.data, order.samples, settings=order.settings)
     for remark in corpus.remarks():
         words.say(remark)
     corpus.require_validation()
-    words.say(
-        f"Training on {sum(len(pool.inks) for pool in corpus.pools)} samples of {len(corpus.pools)} sources."
-    )
-    history: list[fit.Epoch] = []
-    with _progress(words) as progress:
-        task = progress.add_task("training", total=recipe.schedule.epochs * recipe.schedule.batches_per_epoch)
-
-        def tell(epoch: fit.Epoch) -> None:
-            history.append(epoch)
-            words.say(_epoch_line(epoch, recipe.schedule.epochs))
-
-        network = fit.train(recipe, corpus, workers=workers, tell=tell, step=lambda: progress.advance(task))
-    write_run(run, _weights(network), _manifest(recipe, corpus, samples))
-    rows = [epoch.row() for epoch in history]
-    write_whole(run / "history.json", json.dumps(rows, indent=2).encode() + b"\n")
-    model = calibrate_run(run, *fit.validation_glyphs(corpus.validation, recipe.schedule.seed))
-    return measure_run(model, data, words)
+    return corpus
 
 
-def calibrate_run(run: Path, images: Glyphs, labels: Labels) -> ModelFolder:
-    """Writes temperature and thresholds measured on `images` (N, 1, 28, 28) into the run's manifest."""
-    model = find_run(run)
-    logits = Classifier.load(run).logits(images)
-    temperature = round(calibrate.fit_temperature(logits, labels), 4)
-    probabilities = softmax(logits / np.float32(temperature))
-    thresholds = {"acceptance": calibrate.acceptances(probabilities[labels != NONE], labels[labels != NONE])}
+def _beginning(corpus: Corpus, device: torch.device) -> str:
+    count = sum(len(pool.inks) for pool in corpus.pools)
+    where = "" if device.type == "cpu" else f", on {torch.cuda.get_device_name(device)}"
+    return f"Training on {count} samples of {len(corpus.pools)} sources{where}."
+
+
+def _origin(recipe: Recipe, corpus: Corpus, samples: int, start: Start | None) -> dict[str, Any]:
+    """All that decides the result: a checkpoint made from anything else is of another training."""
+    return {
+        **recipe.model_dump(mode="json", exclude={"name"}),
+        "samples": samples,
+        "data": {p.inks.source: f"{len(p.inks)} samples, digest {p.inks.digest()}" for p in corpus.pools},
+        "validation": {i.source: f"{len(i)} samples, digest {i.digest()}" for i in corpus.validation},
+        "started_from": None if start is None else f"{start.name}, sha256 {start.sha256[:12]}",
+        "versions": {"digit-inbox": __version__, "torch": str(torch.__version__)},
+    }
+
+
+class _Console:
+    """Shows a training to a person, and hands on what that person asks for."""
+
+    def __init__(self, words: Words, bar: Progress, epochs: int, batches: int, stop: Stop) -> None:
+        self._words, self._bar, self._stop, self._epochs = words, bar, stop, epochs
+        self._task = bar.add_task("training", total=epochs * batches)
+
+    def begins(self, done: int, epochs: Sequence[Epoch]) -> None:
+        self._bar.update(self._task, completed=done)
+        if done:
+            self._words.say(f"Going on after {done} batches; {len(epochs)} epochs are done:")
+        for epoch in epochs:
+            self.ends(epoch)
+
+    def steps(self) -> None:
+        self._bar.advance(self._task)
+
+    def ends(self, epoch: Epoch) -> None:
+        self._words.say(
+            f"epoch {epoch.epoch}/{self._epochs}  loss {epoch.loss:.4f}  train {epoch.train_accuracy:.2%}  "
+            f"validation {epoch.validation_accuracy:.2%}  {epoch.seconds:.0f} s"
+        )
+
+    def warn(self, text: str) -> None:
+        self._words.warn(text)
+
+    def stops(self) -> bool:
+        return self._stop.asked
+
+
+def _finish(
+    run: Path,
+    trained: Trained,
+    corpus: Corpus,
+    manifest: Mapping[str, Any],
+    order: Order,
+    device: torch.device,
+    words: Words,
+) -> ModelFolder:
+    """Calibrates, measures and reports in a folder aside; the run is finished once its manifest is there."""
+    started = time.monotonic()
+    if trained.stopped_early:
+        words.say(f"Stopped early: the weights are those of epoch {trained.best_epoch}.")
+    aside = run / UNFINISHED / run.name
+    shutil.rmtree(aside.parent, ignore_errors=True)
+    write_run(aside, _weights(trained.network), manifest)
+    calibrate_run(aside, _validation(corpus, order.recipe))
+    measure_run(find_run(aside), order.data, words)
+    history = [epoch.row() for epoch in trained.epochs]
+    write_whole(run / HISTORY, json.dumps(history, indent=2).encode() + b"\n")
+    seconds = {"training": sum(epoch.seconds for epoch in trained.epochs)}
+    circumstances = {
+        "device": device.type,
+        "workers": order.workers,
+        "seconds": {**seconds, "measuring": time.monotonic() - started},
+    }
+    classifier = Classifier.load(aside)
+    write_report(run, classifier, trained, corpus, data=order.data, circumstances=circumstances)
+    for file in sorted(aside.iterdir(), key=lambda file: file.name == MANIFEST):
+        outputs.publish(StagedFile(staged=file, target=run / file.name))
+    shutil.rmtree(aside.parent)
+    return find_run(run)
+
+
+def calibrate_run(run: Path, validation: Sequence[tuple[Glyphs, Labels]]) -> ModelFolder:
+    """Writes temperature and thresholds measured on `validation` into the run's manifest.
+
+    Glyphs (N, 1, 28, 28) and labels (N,) of each source: every one counts the same for the temperature.
+    """
+    model, classifier = find_run(run), Classifier.load(run)
+    scored = [(classifier.logits(images), labels) for images, labels in validation]
+    temperature = round(calibrate.fit_temperature(scored), 4)
+    logits = np.concatenate([logits for logits, _ in scored])
+    labels = np.concatenate([labels for _, labels in scored])
+    probabilities = softmax(np.asarray(logits / np.float32(temperature), np.float32))
+    thresholds = {"acceptance": calibrate.acceptances(probabilities, labels)}
     metrics = {**model.manifest["metrics"], "validation": evaluate.mixed_figures(probabilities, labels)}
     write_manifest(
         run, {**model.manifest, "temperature": temperature, "thresholds": thresholds, "metrics": metrics}
@@ -92,7 +265,11 @@ def recalibrate(run: Path, data: Path, words: Words, settings: LoadedSettings | 
     recipe = Recipe.model_validate(values)
     words.say(f"Gathering {len(recipe.source)} sources from {data} …")
     corpus = gather(recipe, data, samples, settings=settings)
-    return calibrate_run(run, *fit.validation_glyphs(corpus.validation, recipe.schedule.seed))
+    return calibrate_run(run, _validation(corpus, recipe))
+
+
+def _validation(corpus: Corpus, recipe: Recipe) -> list[tuple[Glyphs, Labels]]:
+    return [fit.validation_glyphs([inks], recipe.schedule.seed) for inks in corpus.validation]
 
 
 def measure_run(model: ModelFolder, data: Path, words: Words) -> ModelFolder:
@@ -104,7 +281,7 @@ def measure_run(model: ModelFolder, data: Path, words: Words) -> ModelFolder:
     return find_run(model.path)
 
 
-def _manifest(recipe: Recipe, corpus: Corpus, samples: int) -> Mapping[str, Any]:
+def _manifest(recipe: Recipe, corpus: Corpus, samples: int, start: Start | None) -> Mapping[str, Any]:
     """A manifest before calibration: temperature 1, and a threshold that accepts nothing."""
     return {
         "created_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
@@ -117,7 +294,7 @@ def _manifest(recipe: Recipe, corpus: Corpus, samples: int) -> Mapping[str, Any]
         "metrics": {},
         "data": [data_row(p.inks.source, len(p.inks), p.inks.digest(), p.licence) for p in corpus.pools],
         "recipe": {**recipe.model_dump(mode="json"), "samples": samples},
-        "parent": None,
+        "parent": None if start is None else start.name,
         "versions": {
             "digit-inbox": __version__,
             "python": platform.python_version(),
@@ -130,13 +307,6 @@ def _manifest(recipe: Recipe, corpus: Corpus, samples: int) -> Mapping[str, Any]
 def _weights(network: nn.Module) -> bytes:
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     return safetensors.torch.save(tensors)
-
-
-def _epoch_line(epoch: fit.Epoch, epochs: int) -> str:
-    return (
-        f"epoch {epoch.epoch}/{epochs}  loss {epoch.loss:.4f}  train {epoch.train_accuracy:.2%}  "
-        f"validation {epoch.validation_accuracy:.2%}  {epoch.seconds:.0f} s"
-    )
 
 
 def _progress(words: Words) -> Progress:

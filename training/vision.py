@@ -25,23 +25,21 @@ _DECLARED: list[torch.library.Library] = []
 
 def _declare_operators() -> None:
     """Declares the missing operators, and forgets the modules of the import that failed."""
-    library = torch.library.Library("torchvision", "FRAGMENT")
+    library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
     for operator in _ASSUMED:
-        library.define(operator)
+        library.define(operator)  # type: ignore[no-untyped-call]
     _DECLARED.append(library)
     for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
         del sys.modules[name]
 
 
 try:
-    import torchvision
+    from torchvision.transforms import v2
 except RuntimeError as error:
     if "torchvision::" not in str(error):
         raise
     _declare_operators()
-    import torchvision
-
-from torchvision.transforms import v2  # noqa: E402
+    from torchvision.transforms import v2
 
 GROUP = 8
 """Glyphs that share one draw. Each alone would take 12 ms a batch of 256 to erase, in eights 2 ms."""
@@ -68,4 +66,4 @@ class Spoiler:
             return glyphs
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return torch.cat([self._transform(group) for group in glyphs.split(GROUP)])
+            return torch.cat([self._transform(group) for group in torch.split(glyphs, GROUP)])

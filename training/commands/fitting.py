@@ -5,7 +5,15 @@ from typing import Annotated
 
 import typer
 
-from training.commands.options import DataFolder, Quiet, SettingsFile, data_of, settings_of, words_of
+from training.commands.options import (
+    DataFolder,
+    Quiet,
+    SettingsFile,
+    data_of,
+    find_folder,
+    settings_of,
+    words_of,
+)
 
 
 def fit(
@@ -37,10 +45,20 @@ def fit(
         str | None, typer.Option(metavar="NAME", help="Publish the finished model.", show_default="no")
     ] = None,
     workers: Annotated[int, typer.Option(min=0, max=64, help="Processes that make the batches.")] = 1,
+    device: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Where to train: cpu, cuda, or auto, a GPU where there is one."),
+    ] = "auto",
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Throw away the checkpoints of an interrupted training.")
+    ] = False,
     settings: SettingsFile = None,
     quiet: Quiet = False,
 ) -> None:
-    """Train a model, calibrate it on handwriting kept out, and measure it."""
+    """Train a model, calibrate it on handwriting kept out, and measure it.
+
+    Interrupted, the same command goes on from its last checkpoint to the same result.
+    """
     from processor.commands.console import print_line
     from training.recipe import load_recipe
 
@@ -50,12 +68,22 @@ def fit(
     )
     from training.publish import own_archive
     from training.publish import publish as publish_run
-    from training.runs import fit_run
+    from training.runs import Order, fit_run
 
     run = out or Path("runs") / chosen.name
-    model = fit_run(
-        chosen, data_of(loaded, data), run, samples=samples, workers=workers, words=words, settings=loaded
+    first = chosen.network.start_from
+    order = Order(
+        recipe=chosen,
+        data=data_of(loaded, data),
+        run=run,
+        samples=samples,
+        workers=workers,
+        device=device,
+        start=None if first is None else find_folder(loaded, first),
+        settings=loaded,
+        restart=restart,
     )
+    model = fit_run(order, words)
     if publish is not None:
         model = publish_run(run, own_archive(loaded), publish)
     print_line(str(model.path))

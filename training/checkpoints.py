@@ -1,0 +1,185 @@
+"""Checkpoints: what a training needs to go on as if it had never been stopped."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from processor.errors import BadCommand
+from processor.results.publish import write_whole
+
+KEPT = 2
+"""So many checkpoints are kept: where the newest is damaged, the one before it still serves."""
+
+EVERY_SECONDS = 30.0
+"""At most so much work is lost by a kill."""
+
+_NAME = "batch-"
+_SHOWN = 3
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A training after `batch` batches: its tensors by name, and everything else as JSON values."""
+
+    batch: int
+    tensors: Mapping[str, Tensor]
+    state: Mapping[str, Any]
+
+
+class Checkpoints:
+    """The newest checkpoints of one training, in the folder `folder`.
+
+    Each is a safetensors file and a JSON file that names its hash and is written after it: whatever moment
+    a kill comes at, the newest JSON file belongs to a whole checkpoint. `origin` is what the training is made
+    from; a checkpoint that was made from anything else would go on to another result, and is refused.
+    """
+
+    def __init__(
+        self, folder: Path, origin: Mapping[str, Any], *, every_seconds: float = EVERY_SECONDS
+    ) -> None:
+        self._folder = folder
+        self._origin = json.loads(json.dumps(origin))
+        self._every_seconds = every_seconds
+        self._saved_at = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether the last checkpoint is `every_seconds` old."""
+        return time.monotonic() - self._saved_at >= self._every_seconds
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Writes `checkpoint` durably, then removes all but the newest. Raises Transient for a full disk."""
+        tensors = safetensors.torch.save(dict(checkpoint.tensors))
+        content = {
+            "format": _FORMAT,
+            "batch": checkpoint.batch,
+            "state": checkpoint.state,
+            "origin": self._origin,
+            "tensors": hashlib.sha256(tensors).hexdigest(),
+        }
+        record = {"content": content, "sha256": _digest(content)}
+        file = self._folder / f"{_NAME}{checkpoint.batch:08d}.json"
+        write_whole(file.with_suffix(".safetensors"), tensors)
+        write_whole(file, json.dumps(record, indent=1).encode() + b"\n")
+        self._prune()
+        self._saved_at = time.monotonic()
+
+    def newest(self, warn: Callable[[str], None]) -> Checkpoint | None:
+        """The newest whole checkpoint, None where there is none yet; a damaged one is named and removed.
+
+        Raises BadCommand where it is of another training, or where all are damaged.
+        """
+        damaged = []
+        for file in self._files():
+            try:
+                found = _read(file)
+            except _Damaged as error:
+                damaged.append(file)
+                warn(f"The checkpoint {file} is damaged: {error}.")
+                continue
+            self._check_origin(found["origin"])
+            for bad in damaged:
+                _remove(bad)
+            return Checkpoint(found["batch"], found["tensors"], found["state"])
+        if damaged:
+            raise BadCommand(
+                f"No checkpoint in {self._folder} is whole.", "Train from the beginning with --restart."
+            )
+        return None
+
+    def remove(self) -> None:
+        """Removes every checkpoint."""
+        for file in self._files():
+            _remove(file)
+        self._prune()
+
+    def __len__(self) -> int:
+        """How many checkpoints there are, whole or not."""
+        return len(self._files())
+
+    def _files(self) -> list[Path]:
+        return sorted(self._folder.glob(f"{_NAME}*.json"), reverse=True)
+
+    def _prune(self) -> None:
+        """All but the newest; also tensors whose JSON, and parts whose name, never came to be."""
+        for file in self._files()[KEPT:]:
+            _remove(file)
+        kept = {file.stem for file in self._files()}
+        for file in [*self._folder.glob(f"{_NAME}*.safetensors"), *self._folder.glob(".*.part")]:
+            if file.stem not in kept:
+                file.unlink(missing_ok=True)
+
+    def _check_origin(self, there: Mapping[str, Any]) -> None:
+        found = differences(there, self._origin)
+        if found:
+            more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+            raise BadCommand(
+                f"{self._folder} holds checkpoints of another training: {'; '.join(found[:_SHOWN])}{more}.",
+                "Name another folder with --out, or throw that training away with --restart.",
+            )
+
+
+def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """What differs between two nested mappings, a sentence each: `schedule.seed is 2, there it is 1`."""
+    old, new = dict(_flat(there)), dict(_flat(here))
+    return [
+        f"{key} is {new.get(key, 'absent')}, there it is {old.get(key, 'absent')}"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    ]
+
+
+def _flat(value: object, key: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        items = [(str(name), inner) for name, inner in value.items()]
+    elif isinstance(value, list | tuple):
+        items = [(str(place), inner) for place, inner in enumerate(value, 1)]
+    else:
+        yield key, json.dumps(value)
+        return
+    for name, inner in items:
+        yield from _flat(inner, f"{key}.{name}" if key else name)
+
+
+class _Damaged(Exception):
+    """One checkpoint cannot be used; the text says why."""
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """The content of a checkpoint's JSON file, with the tensors themselves under `tensors`."""
+    try:
+        record = json.loads(file.read_bytes())
+        tensors = file.with_suffix(".safetensors").read_bytes()
+    except OSError as error:
+        raise _Damaged(f"{error.filename}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise _Damaged(f"it is not JSON ({error})") from None
+    content = record.get("content") if isinstance(record, dict) else None
+    if not isinstance(content, dict) or record.get("sha256") != _digest(content):
+        raise _Damaged("its hash is another")
+    if content["format"] != _FORMAT:
+        raise _Damaged(f"it is of format {content['format']}, this program reads {_FORMAT}")
+    if hashlib.sha256(tensors).hexdigest() != content["tensors"]:
+        raise _Damaged("the hash of its tensors is another")
+    try:
+        return {**content, "tensors": safetensors.torch.load(tensors)}
+    except SafetensorError as error:
+        raise _Damaged(f"its tensors cannot be read ({error})") from None
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _remove(file: Path) -> None:
+    """The JSON goes first: tensors alone are no checkpoint."""
+    file.unlink(missing_ok=True)
+    file.with_suffix(".safetensors").unlink(missing_ok=True)
