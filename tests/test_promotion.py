@@ -515,7 +515,9 @@ def test_promote_killed_at_twenty_moments_always_leaves_a_whole_model_in_use(
     archive = shutil.copytree(models, home / "models_archive")
     (archive / "CURRENT").write_text("three\n")
     begun = time.monotonic()
-    assert start(home, "promote", "four", "--force").wait() == 0
+    whole = start(home, "promote", "four", "--force")
+    whole.communicate()
+    assert whole.returncode == 0
     whole_seconds = time.monotonic() - begun
     for moment in range(20):
         process = start(home, "promote", ("three", "four")[moment % 2], "--force")

@@ -275,15 +275,18 @@ def test_a_publish_killed_at_its_work_leaves_a_whole_model_or_none(
 
 @pytest.mark.slow
 def test_publish_killed_at_twenty_moments_never_leaves_half_a_model(archive: Path, run: Path) -> None:
-    begun = time.monotonic()
-    assert start("publish", run, "whole").wait() == 0
-    whole_seconds = time.monotonic() - begun
+    unfinished = 0
     for moment in range(20):
         process = start("publish", run, f"killed-{moment}")
-        # The last third of its time, where it writes: the rest is the import of torch.
-        time.sleep(whole_seconds * (0.66 + 0.36 * moment / 19))
+        # From the first unfinished file on, a millisecond later each time; the rest is the import of torch.
+        wait_for(process, archive, f".killed-{moment}-*")
+        time.sleep(0.001 * moment)
         process.send_signal(signal.SIGKILL)
         process.communicate()
+        unfinished += not (archive / f"killed-{moment}").exists()
         for model in list_models(archive):
             assert not isinstance(model, BadModel), model
             Classifier.load(model.path)
+    assert unfinished > 0, "none was killed at its work: this proves nothing"
+    clear_unfinished(archive, older_than_seconds=-1)
+    assert not list(archive.glob(".killed-*"))
