@@ -95,7 +95,10 @@ def make_line(
     height = float(np.median(high))
     measured = len(high) >= CHARACTERS and height >= SMALL_PRINT * page_digit_height
     scale = height if measured else max(height, page_digit_height)
-    judged = [geometry.judge_blob(b.box, scale, page_shape) for b in blobs]
+    judged = [
+        geometry.judge_blob(b.box, scale, page_shape) or geometry.judge_margin(b.box, b.mask, page_shape)
+        for b in blobs
+    ]
     thin = [geometry.judge_stroke(b.box, b.area, pen_width) for b in blobs]
     if all(t or j for t, j in zip(thin, judged, strict=True)):
         judged = [t or j for t, j in zip(thin, judged, strict=True)]
@@ -212,17 +215,12 @@ def _weigh(
     weighed = []
     if judged is None:
         cost = open_set.digit_cost(seen.probabilities) + JOIN_COST * candidate.joins
-        weighed.append(Hypothesis(start, stop, cost + _low_cost(box.height / height)))
+        weighed.append(Hypothesis(start, stop, cost + open_set.size_cost(box.height / height)))
     if whole or stop - start == 1:
         size = max(box.height, 0.6 * box.width) / height
         cost = open_set.junk_cost(None if judged else seen.probabilities, size if whole else max(size, TORN))
         weighed.append(Hypothesis(start, stop, cost, junk=True))
     return weighed
-
-
-def _low_cost(share: float) -> float:
-    """Nats for a digit of `share` of its line's height: people write the digits of a number alike."""
-    return 96.0 * max(0.0, 0.5 - share) ** 2
 
 
 def _without_words(marks: list[Mark], height: float) -> list[Mark]:

@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from processor.prediction.classifier import softmax
-from training import calibrate, metrics
+from training import metrics
 from training.inks import NONE
 from training.metrics import Ranking
 
@@ -82,15 +81,6 @@ def test_gaps_of_bins_count_by_their_samples_and_do_not_cancel() -> None:
     confidence = np.repeat([0.95, 0.55], [30, 10])
     right = np.concatenate([np.arange(30) < 27, np.arange(10) < 8])
     assert metrics.calibration_error(confidence, right) == pytest.approx(0.75 * 0.05 + 0.25 * 0.25)
-
-
-def test_the_error_of_digits_is_that_of_calibration_over_the_ten() -> None:
-    rng = np.random.default_rng(3)
-    rows = softmax((rng.standard_normal((500, 11)) * 2).astype(np.float32))
-    labels = rng.integers(0, 10, 500)
-    confidence, right = rows[:, :NONE].max(axis=1), rows[:, :NONE].argmax(axis=1) == labels
-    expected = calibrate.calibration_error(rows[:, :NONE], labels)
-    assert metrics.calibration_error(confidence, right) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("binning", [metrics.equal_width, metrics.equal_mass])

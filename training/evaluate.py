@@ -15,7 +15,6 @@ from processor.rejection.geometry import judge_blob
 from processor.rejection.open_set import size_weight
 from processor.settings import Limits
 from training import metrics
-from training.calibrate import calibration_error
 from training.inks import NONE, Inks, Labels
 from training.judgement import Digits, Figures, Judgement, NonDigits
 from training.sources import Corpus
@@ -143,11 +142,13 @@ def mixed_figures(probabilities: NDArray[np.float32], labels: Labels) -> dict[st
     """Figures on digits and non-digits together: (N, classes) and (N,)."""
     digits = labels != NONE
     right = probabilities.argmax(axis=1) == labels
+    sure = probabilities[digits, :NONE]
+    error = metrics.calibration_error(sure.max(axis=1), sure.argmax(axis=1) == labels[digits])
     return {
         "count": len(labels),
         "digits_right": round(float(right[digits].mean()), 5),
         "non_digits_refused": round(float(right[~digits].mean()), 5) if (~digits).any() else 1.0,
-        "calibration_error": round(calibration_error(probabilities, labels), 5),
+        "calibration_error": round(error, 5),
     }
 
 

@@ -1,6 +1,8 @@
 """Rejection by shape and place: what cannot be a digit whatever the network would say of it."""
 
-from processor.records import Box, Cause, Rejection
+import numpy as np
+
+from processor.records import Box, Cause, Mask, Rejection
 
 SPECK_HEIGHTS = 0.3
 """Shorter than this share of a digit's height is a speck or a point."""
@@ -25,6 +27,16 @@ SEVERAL = 1.4
 LOW_AT_EDGE = 0.75
 """A blob at the page's edge and lower than this share of its digits belongs to something cut off."""
 
+MARGIN = 0.12
+WIDEST_MARGIN = 40
+"""The outer part of a page is so much of its shorter side, and at most so many working pixels, wide."""
+
+SPANNING = 0.6
+"""The margins of what is longer than this share of the page are twice as wide: a line, not a figure."""
+
+INSIDE = 0.05
+"""With less than this share of its ink inside of the margins, a mark is a frame or a shadow."""
+
 
 def judge_blob(box: Box, digit_height: float, page_shape: tuple[int, int]) -> Rejection | None:
     """Why a blob with `box` among digits `digit_height` px high is no digit; None where it may be one.
@@ -44,6 +56,22 @@ def judge_blob(box: Box, digit_height: float, page_shape: tuple[int, int]) -> Re
     if at_edge and box.height < LOW_AT_EDGE * digit_height:
         return Rejection(Cause.EDGE, "digit heights", box.height / digit_height, LOW_AT_EDGE)
     return None
+
+
+def judge_margin(box: Box, mask: Mask, page_shape: tuple[int, int]) -> Rejection | None:
+    """Why a mark whose ink `mask` stands at `box` belongs to the page's edge; None where it may be writing.
+
+    A cell that was cut out of a form has its borders there, whole, in pieces or as a corner that looks like
+    a 7; a sheet has its shadow there. Fails where somebody writes a small figure into the very margin.
+    """
+    page_height, page_width = page_shape
+    spans = box.height > SPANNING * page_height or box.width > SPANNING * page_width
+    margin = (2 if spans else 1) * min(MARGIN * min(page_shape), WIDEST_MARGIN)
+    rows, columns = np.arange(box.y, box.bottom), np.arange(box.x, box.right)
+    inner_rows = (rows >= margin) & (rows < page_height - margin)
+    inner_columns = (columns >= margin) & (columns < page_width - margin)
+    share = float(mask[np.ix_(inner_rows, inner_columns)].sum()) / max(int(mask.sum()), 1)
+    return Rejection(Cause.EDGE, "share inside the margins", share, INSIDE) if share < INSIDE else None
 
 
 def judge_stroke(box: Box, area: int, pen_width: float) -> Rejection | None:

@@ -55,13 +55,18 @@ def junk_cost(probabilities: NDArray[np.float32] | None, size: float) -> float:
     return -math.log(max(none, 1 - size / LOW_SIZE, LEAST_PROBABILITY)) + JUNK_COST * weight
 
 
-def size_weight(size: float) -> float:
-    """What is left of a digit's confidence for a mark of `size` line heights: all of it from `LOW_SIZE` on.
+def size_cost(size: float) -> float:
+    """Nats for a digit of `size` line heights: none from `LOW_SIZE` on.
 
     People write the digits of a number alike, so a mark half as high as its line is seldom one, and a comma,
     of a quarter, never is, however much it looks like a 1 when it is enlarged.
     """
-    return math.exp(-LOW_COST * max(0.0, LOW_SIZE - size) ** 2)
+    return LOW_COST * max(0.0, LOW_SIZE - size) ** 2
+
+
+def size_weight(size: float) -> float:
+    """What is left of a digit's confidence for a mark of `size` line heights, from 0 to 1."""
+    return math.exp(-size_cost(size))
 
 
 def judge_digit(confidence: float, threshold: float) -> tuple[Status, Rejection | None]:

@@ -80,7 +80,7 @@ def _cheque_boxes(shelf: Shelf) -> Inks:
     folder, rng = shelf.data / "orand-car-a", shelf.generator(11)
 
     def cut(page: Page, boxes: Sequence[tuple[int, Box]]) -> list[cutting.Labelled]:
-        return [digit for _ in range(5) for digit in cutting.cut_boxes(page, cutting.shaken(boxes, rng))]
+        return cutting.cut_boxes(page, [box for _ in range(5) for box in cutting.shaken(boxes, rng)])
 
     return cut_strips("cheque-boxes", folder, shelf.strips[0], cut)
 
