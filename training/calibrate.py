@@ -17,22 +17,19 @@ LEAST_CONFIDENCE = 0.5
 CERTAINTY = 0.95
 """How sure it is, by the samples at hand, that a threshold keeps its error rate."""
 
-Scored = tuple[NDArray[np.float32], Labels]
-"""Logits (N, classes) and labels (N,) of one source."""
 
-
-def fit_temperature(sets: Sequence[Scored]) -> float:
-    """The divisor of the logits under which the labels of all sets are most likely; each set counts the same.
+def fit_temperature(logits: NDArray[np.float32], labels: Labels) -> float:
+    """The divisor of `logits` (N, classes) under which `labels` (N,) are most likely.
 
     Source: C. Guo et al., "On calibration of modern neural networks" (2017). A golden-section search over
-    the logarithm of the temperature, between 0.1 and 10. One number for all sources: a source that is harder
-    than the others stays a little too sure of itself, an easier one too doubtful.
+    the logarithm of the temperature, between 0.1 and 10. One number for all handwriting: where it is harder
+    than that of `labels` the model stays a little too sure of itself, where it is easier too doubtful.
     """
     low, high = np.log(0.1), np.log(10.0)
     golden = (np.sqrt(5) - 1) / 2
     while high - low > 1e-4:
         first, second = high - golden * (high - low), low + golden * (high - low)
-        if _surprise(sets, np.exp(first)) < _surprise(sets, np.exp(second)):
+        if _nll(logits, labels, np.exp(first)) < _nll(logits, labels, np.exp(second)):
             high = second
         else:
             low = first
@@ -83,11 +80,6 @@ def upper_bound(errors: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray
 
 def _share(taken: NDArray[np.bool_]) -> float:
     return round(float(taken.mean()), 4) if len(taken) else 0.0
-
-
-def _surprise(sets: Sequence[Scored], temperature: float) -> float:
-    """The mean over the sets of the mean negative log-likelihood."""
-    return float(np.mean([_nll(logits, labels, temperature) for logits, labels in sets]))
 
 
 def _nll(logits: NDArray[np.float32], labels: Labels, temperature: float) -> float:

@@ -142,6 +142,17 @@ class Trainer:
         }
 
 
+def plain_digits(validation: Sequence[Inks]) -> tuple[Glyphs, Labels]:
+    """The digits kept out, as they come, of the sources that are nothing but digits (of all, if none is).
+
+    What the page reader proposes holds only the digits that it cut well, beside pieces that look like some.
+    """
+    pure = [inks for inks in validation if not (inks.labels == NONE).any()] or list(validation)
+    digits = [inks.take(np.flatnonzero(inks.labels != NONE)) for inks in pure]
+    images = [image for inks in digits for image in inks.images]
+    return glyphs.batch(images), np.concatenate([inks.labels for inks in digits])
+
+
 def validation_glyphs(validation: Sequence[Inks], seed: int) -> tuple[Glyphs, Labels]:
     """What training is judged and calibrated on: every validation sample as it is, and once augmented.
 

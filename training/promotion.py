@@ -53,7 +53,7 @@ def promote(
     force: bool = False,
     notice: Notice = unheard,
 ) -> Decision:
-    """Makes the published model `name` the one in use, unless it is worse on a frozen set or on one of `sets`.
+    """Makes the published model `name` the one in use, unless it is worse on a frozen set or one of `sets`.
 
     With `force` the gates are measured all the same, and what is overridden is recorded. Without a usable
     model in use there is nothing to be worse than, and no gate.

@@ -36,7 +36,7 @@ class Candidate:
 def prune(
     models: Path, settings: LoadedSettings, *, keep: int = KEEP, dry_run: bool = False
 ) -> list[Candidate]:
-    """Removes the models of `models` that nothing needs, but for the `keep` newest; a `dry_run` only names them.
+    """Removes the models that nothing needs, but for the `keep` newest; a `dry_run` only names them.
 
     Needed is what is in use, was in use before it, is named in recognition.model, read a scan in the results
     database, or came with the program. What cannot be verified stays: nobody can say what it is.

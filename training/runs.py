@@ -25,14 +25,13 @@ from processor.prediction import glyphs
 from processor.prediction.archive import MANIFEST, ModelFolder
 from processor.prediction.classifier import Classifier, softmax
 from processor.prediction.probe import PROBE
-from processor.records import Glyphs, StagedFile
+from processor.records import StagedFile
 from processor.results import publish as outputs
 from processor.results.publish import write_whole
 from processor.settings import LoadedSettings
 from training import calibrate, evaluate, fit
 from training.checkpoints import Checkpoints
 from training.course import Epoch, Trained, train
-from training.inks import Labels
 from training.interruption import Interrupted, Stop, signals
 from training.publish import WEIGHTS, data_row, find_run, write_manifest, write_run
 from training.recipe import Recipe
@@ -221,7 +220,7 @@ def _finish(
     aside = run / UNFINISHED / run.name
     shutil.rmtree(aside.parent, ignore_errors=True)
     write_run(aside, _weights(trained.network), manifest)
-    calibrate_run(aside, _validation(corpus, order.recipe))
+    calibrate_run(aside, corpus, order.recipe.schedule.seed)
     measure_run(find_run(aside), order.data, words)
     history = [epoch.row() for epoch in trained.epochs]
     write_whole(run / HISTORY, json.dumps(history, indent=2).encode() + b"\n")
@@ -239,17 +238,17 @@ def _finish(
     return find_run(run)
 
 
-def calibrate_run(run: Path, validation: Sequence[tuple[Glyphs, Labels]]) -> ModelFolder:
-    """Writes temperature and thresholds measured on `validation` into the run's manifest.
+def calibrate_run(run: Path, corpus: Corpus, seed: int) -> ModelFolder:
+    """Writes temperature and thresholds, measured on what `corpus` keeps out, into the run's manifest.
 
-    Glyphs (N, 1, 28, 28) and labels (N,) of each source: every one counts the same for the temperature.
+    The temperature is that of digits as they come, so that a confidence is true of an ordinary page; the
+    thresholds are those of worse ones as well, which `seed` draws, so that they hold on a bad page.
     """
     model, classifier = find_run(run), Classifier.load(run)
-    scored = [(classifier.logits(images), labels) for images, labels in validation]
-    temperature = round(calibrate.fit_temperature(scored), 4)
-    logits = np.concatenate([logits for logits, _ in scored])
-    labels = np.concatenate([labels for _, labels in scored])
-    probabilities = softmax(np.asarray(logits / np.float32(temperature), np.float32))
+    images, labels = fit.plain_digits(corpus.validation)
+    temperature = round(calibrate.fit_temperature(classifier.logits(images), labels), 4)
+    images, labels = fit.validation_glyphs(corpus.validation, seed)
+    probabilities = softmax(classifier.logits(images) / np.float32(temperature))
     thresholds = {"acceptance": calibrate.acceptances(probabilities, labels)}
     metrics = {**model.manifest["metrics"], "validation": evaluate.mixed_figures(probabilities, labels)}
     write_manifest(
@@ -265,11 +264,7 @@ def recalibrate(run: Path, data: Path, words: Words, settings: LoadedSettings | 
     recipe = Recipe.model_validate(values)
     words.say(f"Gathering {len(recipe.source)} sources from {data} …")
     corpus = gather(recipe, data, samples, settings=settings)
-    return calibrate_run(run, _validation(corpus, recipe))
-
-
-def _validation(corpus: Corpus, recipe: Recipe) -> list[tuple[Glyphs, Labels]]:
-    return [fit.validation_glyphs([inks], recipe.schedule.seed) for inks in corpus.validation]
+    return calibrate_run(run, corpus, recipe.schedule.seed)
 
 
 def measure_run(model: ModelFolder, data: Path, words: Words) -> ModelFolder:

@@ -97,7 +97,7 @@ def remove_folder(folder: Path) -> None:
 
 
 def clear_unfinished(models: Path, *, older_than_seconds: float = STALE_SECONDS) -> list[str]:
-    """Removes the unfinished folders and files that dead processes left in `models`, and returns their names."""
+    """Removes the unfinished folders and files that dead processes left, and returns their names."""
     cleared = []
     for path in models.iterdir():
         if not _UNFINISHED.fullmatch(path.name) or path.is_symlink():

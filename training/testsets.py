@@ -16,7 +16,9 @@ ELSEWHERE_PER_DIGIT = 200
 """So many of each digit of JC-ProgJava judge a model that was not trained on it: they are copies of a few."""
 
 ORIGINS = {
-    **dict.fromkeys(("mnist-train", "mnist-test", "proposals", "mnist-proposals", "pieces", "runs", "crowded"), "mnist"),
+    **dict.fromkeys(
+        ("mnist-train", "mnist-test", "proposals", "mnist-proposals", "pieces", "runs", "crowded"), "mnist"
+    ),
     **dict.fromkeys(("cheque-digits", "cheque-boxes", "cheque-proposals"), "orand-car-a"),
 }
 """The collection behind a source, by the source's name in a manifest; every other source is its own."""
