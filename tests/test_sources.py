@@ -299,6 +299,31 @@ def test_the_seeds_data_set_is_limited_by_the_recipe_alone(tmp_path: Path, digit
     assert len(validated.validation[0]) + len(validated.pools[0].inks) == 100
 
 
+def seed_set(folder: Path, numbers: list[int], per_digit: int = 8) -> Path:
+    """JC-ProgJava's layout: copies of each digit with the numbers of their files."""
+    file = folder / "jc-progjava" / "digits.npz"
+    file.parent.mkdir()
+    labels = np.repeat(np.arange(10), per_digit)
+    images = np.random.default_rng(0).integers(0, 60, (len(labels), 28, 28), np.uint8)
+    np.savez(file, images=images, labels=labels, number=np.array(numbers))
+    return file
+
+
+def test_the_seeds_data_set_keeps_one_original_of_each_digit_out(tmp_path: Path) -> None:
+    seed_set(tmp_path, [0, 2024, 2025, 4940, 4941, 7856, 7857, 10772] * 10)
+    corpus = gather(a_recipe({"name": "jc-progjava"}), tmp_path)
+    trained, (kept,) = corpus.pools[0].inks, corpus.validation
+    assert np.bincount(kept.labels).tolist() == [2] * 10
+    assert len(np.unique(kept.groups)) == 10
+    assert not set(trained.groups) & set(kept.groups)
+
+
+def test_file_numbers_that_do_not_fit_the_labels_are_refused(tmp_path: Path) -> None:
+    seed_set(tmp_path, [1, 2, 3])
+    with pytest.raises(BadCommand, match=r"80 labels, but file numbers int64 of shape \(3,\).*"):
+        gather(a_recipe({"name": "jc-progjava"}), tmp_path)
+
+
 def test_what_is_made_of_mnist_keeps_the_same_writers_out(data: Path) -> None:
     family = a_recipe({"name": "mnist", "validation": 0.3}, {"name": "mnist-proposals"})
     trained, kept = Shelf(data, family).mnist

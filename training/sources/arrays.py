@@ -39,7 +39,7 @@ def npz(source: str, file: Path) -> Found:
 
     Raises BadCommand where an array is missing, of another kind, or made of pickled objects.
     """
-    arrays = _read_npz(file, ("images", "labels", *WRITERS))
+    arrays = read_npz(file, ("images", "labels", *WRITERS))
     for name in ("images", "labels"):
         if name not in arrays:
             held = ", ".join(sorted(arrays)) or "none of the arrays images, labels"
@@ -78,7 +78,7 @@ def _idx_file(folder: Path, stem: str, what: str, rank: int) -> Path:
     raise BadCommand(f"{folder} has no {names[0]}, zipped or not.", _REMEDY)
 
 
-def _read_npz(file: Path, names: tuple[str, ...]) -> Mapping[str, NDArray[Any]]:
+def read_npz(file: Path, names: tuple[str, ...]) -> Mapping[str, NDArray[Any]]:
     """Those of the arrays `names` that are there; no array is larger than it says, or than fits."""
     try:
         with zipfile.ZipFile(file) as archive:

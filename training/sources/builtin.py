@@ -11,8 +11,8 @@ from processor.records import Box, Page
 from training import crowding, cutting, datasets, drawn, negatives
 from training.inks import NONE, Inks, per_digit, split_by_group
 from training.recipe import VALIDATION, Recipe
-from training.sources.arrays import npz
 from training.sources.found import Found, Parts
+from training.sources.originals import jc_progjava
 from training.sources.strips import cut_strips
 
 TRAINED_ALPHABETS = ("Greek", "Japanese_(katakana)", "Sanskrit", "Tagalog")
@@ -90,7 +90,7 @@ def _cheque_proposals(shelf: Shelf) -> Parts:
 
 
 def _jc_progjava(shelf: Shelf) -> Found:
-    return npz("jc-progjava", shelf.data / "jc-progjava" / "digits.npz")
+    return jc_progjava(shelf.data / "jc-progjava" / "digits.npz")
 
 
 def _printed_digits(_shelf: Shelf) -> Inks:

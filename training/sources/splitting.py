@@ -21,11 +21,10 @@ def split(found: Found, source: Source, samples: int, rng: np.random.Generator) 
     share = source.kept_share
     if not share or not len(inks):
         return Parts(per_digit(inks, samples, rng), inks.take([]), found.skipped, tuple(notices))
-    if found.grouped:
-        trained, kept = split_by_group(inks, share, rng)
-    else:
+    if not found.grouped:
         inks = _clustered(inks, rng, notices)
-        trained, kept = split_by_cluster(inks, share, rng)
+    by = split_by_cluster if _of_one_label(inks) else split_by_group
+    trained, kept = by(inks, share, rng)
     if not len(trained) or not len(kept):
         groups = len(np.unique(inks.groups))
         notices.append(
@@ -35,6 +34,13 @@ def split(found: Found, source: Source, samples: int, rng: np.random.Generator) 
         trained, kept = inks, inks.take([])
     limited = per_digit(trained, samples, rng), per_digit(kept, samples, rng)
     return Parts(*limited, found.skipped, tuple(notices))
+
+
+def _of_one_label(inks: Inks) -> bool:
+    """Whether each group holds copies of one digit of several; a writer or a strip has more than one."""
+    pairs = np.unique(np.stack([inks.groups, inks.labels]), axis=1).shape[1]
+    groups, labels = (len(np.unique(values)) for values in (inks.groups, inks.labels))
+    return labels > 1 and pairs == groups
 
 
 def _clustered(inks: Inks, rng: np.random.Generator, notices: list[str]) -> Inks:
