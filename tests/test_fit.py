@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +23,11 @@ from training.augment import Hand
 from training.checkpoints import KEPT, Checkpoint, Checkpoints, differences
 from training.course import train
 from training.fit import Batches, batch_loss, running_average, validation_glyphs
-from training.inks import NONE, Inks
+from training.inks import NONE, Inks, Labels
 from training.interruption import Interrupted, Stop, signals
 from training.recipe import Augment
+from training.sources import Corpus, Pool
+from training.stock import mapped
 
 
 @pytest.fixture(scope="module")
@@ -282,6 +285,46 @@ def test_the_second_signal_stops_at_once_and_the_first_only_where_somebody_waits
     assert not Stop().asked
 
 
+# --- samples in one file -------------------------------------------------------------------------------
+
+
+def test_samples_in_a_file_are_the_same_samples_in_every_process(tmp_path: Path, digits: Inks) -> None:
+    """Shapes of their own, an empty source among them; pickled, they are a file name and shapes."""
+    corpus = a_corpus(digits)
+    odd = Inks("odd", [np.full((3, 70), 7, np.uint8), np.full((1, 1), 9, np.uint8)], *digits_like(2))
+    pools = (*corpus.pools, Pool(odd.take([]), 1, 0), Pool(odd, 1, 0))
+    moved = mapped(Corpus(pools, corpus.validation), tmp_path / "samples")
+    size = sum(image.size for pool in pools for image in pool.inks.images)
+    assert (tmp_path / "samples").stat().st_size == size
+    for before, after in zip(pools, moved.pools, strict=True):
+        # What spawning does with them.
+        there = ForkingPickler.loads(ForkingPickler.dumps(after))
+        for pool in (after, there):
+            assert pool.inks.digest() == before.inks.digest()
+            assert len(pool.inks.images) == len(before.inks.images)
+    assert len(ForkingPickler.dumps(moved.pools[0])) < 10_000
+    images = moved.pools[-1].inks.images
+    assert [image.shape for image in images] == [(3, 70), (1, 1)]
+    assert [int(image.max()) for image in images[::-1]] == [9, 7]
+    assert images[-1].tolist() == [[9]]
+    with pytest.raises(IndexError):
+        images[2]
+    recipe = a_recipe(epochs=1)
+    plain = Corpus(corpus.pools, corpus.validation)
+    light = Corpus(moved.pools[:2], corpus.validation)
+    ways = [train(recipe, found, Watching(), workers=w) for found, w in ((plain, 0), (light, 0), (light, 1))]
+    assert len({weights(trained.network) for trained in ways}) == 1
+
+
+def digits_like(count: int) -> tuple[Labels, Labels]:
+    return np.arange(count), np.arange(count)
+
+
+def test_a_full_disk_is_named(tmp_path: Path, digits: Inks) -> None:
+    with pytest.raises(Transient, match="cannot be written"):
+        mapped(a_corpus(digits), tmp_path / "absent" / "samples")
+
+
 # --- early stop and another start ----------------------------------------------------------------------
 
 
@@ -369,6 +412,8 @@ except RuntimeError as error:
 else:
     raise SystemExit("torchvision needs no help any more")
 from training.recipe import Augment
+from training.sources import Corpus, Pool
+from training.stock import mapped
 from training.vision import Spoiler
 glyphs = torch.ones(16, 1, 28, 28)
 spoiled = Spoiler(Augment(erased=1.0, noise=0.1))(glyphs, 3)

@@ -102,8 +102,8 @@ def an_order(home: Path) -> runs.Order:
 
 def test_ctrl_c_saves_and_the_same_command_comes_to_the_same_bits(home: Path) -> None:
     """Ctrl-C reaches the whole process group: the worker that makes the batches must not die of it."""
-    fit("--epochs", "40", "--out", "whole")
-    process = started(home, "--epochs", "40")
+    fit("--epochs", "20", "--out", "whole")
+    process = started(home, "--epochs", "20")
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("epoch 2/"):
@@ -115,11 +115,11 @@ def test_ctrl_c_saves_and_the_same_command_comes_to_the_same_bits(home: Path) ->
     assert "The same command goes on from there." in errors
     assert "Traceback" not in errors
     assert [file.name for file in (home / "run").iterdir()] == ["checkpoints"]
-    fit("--epochs", "40", "--out", "run")
+    fit("--epochs", "20", "--out", "run")
     assert (home / "run" / WEIGHTS).read_bytes() == (home / "whole" / WEIGHTS).read_bytes()
     report = json.loads((home / "run" / "report.json").read_text())
     assert report["resumed"] == 1
-    assert len(report["epochs"]) == 40
+    assert len(report["epochs"]) == 20
     assert not (home / "run" / "checkpoints").exists()
     assert not list((home / "models_archive").iterdir())
 
@@ -267,7 +267,8 @@ def test_the_report_tells_what_the_run_was_made_from_and_what_came_of_it(finishe
     report = json.loads((finished / "report.json").read_text())
     trained, marks, kept = report["data"]
     assert (trained["source"], trained["part"], trained["count"]) == ("mnist-train", "trained on", 90)
-    assert (kept["part"], kept["count"], kept["groups"]) == ("kept out", 10, 10)
+    assert (kept["part"], kept["count"]) == ("kept out", 10)
+    assert trained["groups"] + kept["groups"] == len(np.unique(sample_digits().groups))
     assert marks["groups_per_digit"][0]["digit"] == 10
     assert [row["digit"] for row in trained["groups_per_digit"]] == list(range(10))
     assert [epoch["epoch"] for epoch in report["epochs"]] == [1, 2, 3]

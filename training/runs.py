@@ -5,7 +5,7 @@ import platform
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,10 +38,12 @@ from training.recipe import Recipe
 from training.report import PICTURES, REPORT, write_report
 from training.sources import Corpus, gather
 from training.starting import CLASSES, Start, begin_from, find_device
+from training.stock import mapped
 
 CHECKPOINTS = "checkpoints"
 HISTORY = "history.json"
 UNFINISHED = ".unfinished"
+SAMPLES = ".samples"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +142,9 @@ def _held(run: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+        # Windows keeps a file as long as it is mapped; the next training here writes over it.
+        with suppress(PermissionError):
+            (run / SAMPLES).unlink(missing_ok=True)
         if not len(Checkpoints(folder, {})):
             (folder / ".lock").unlink(missing_ok=True)
             for empty in (folder, run):
@@ -153,7 +158,7 @@ def _gather(order: Order, recipe: Recipe, words: Words) -> Corpus:
     for remark in corpus.remarks():
         words.say(remark)
     corpus.require_validation()
-    return corpus
+    return mapped(corpus, order.run / SAMPLES)
 
 
 def _beginning(corpus: Corpus, device: torch.device) -> str:

@@ -1,0 +1,78 @@
+"""Samples in one file that every process maps into its memory, instead of a copy in each.
+
+Handing the samples of the default recipe to a worker through its pipe took 3.3 GB: they stood in the parent,
+pickled in the parent, and in the worker. Mapped, their pages are shared, and the system may drop them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processor.errors import Transient
+from processor.records import Gray
+from training.sources import Corpus, Pool
+
+Shapes = NDArray[np.int64]
+"""Height and width of each image, (N, 2)."""
+
+
+class Mapped(Sequence[Gray]):
+    """Images (h, w) uint8 that stand one after the other in `file`, from byte `start` on.
+
+    Pickled, it is the file's name and the shapes. The images may be written to; the file never changes.
+    """
+
+    def __init__(self, file: Path, start: int, shapes: Shapes) -> None:
+        self._file, self._shapes = file, shapes
+        self._ends = start + np.cumsum(shapes.prod(axis=1))
+        self._start = start
+        # A mapping of no bytes is an error. "c": what is written to an image stays in this process.
+        some = file.stat().st_size > 0
+        self._bytes = np.asarray(np.memmap(file, np.uint8, "c")) if some else np.empty(0, np.uint8)
+
+    def __len__(self) -> int:
+        return len(self._shapes)
+
+    @overload
+    def __getitem__(self, place: int) -> Gray: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Gray]: ...
+    def __getitem__(self, place: int | slice) -> Gray | list[Gray]:
+        if isinstance(place, slice):
+            return [self[i] for i in range(*place.indices(len(self)))]
+        height, width = self._shapes[place]
+        end = self._ends[place]
+        return self._bytes[end - height * width : end].reshape(height, width)
+
+    def __reduce__(self) -> tuple[type["Mapped"], tuple[Path, int, Shapes]]:
+        return Mapped, (self._file, self._start, self._shapes)
+
+
+def mapped(corpus: Corpus, file: Path) -> Corpus:
+    """The same corpus, its training samples moved into `file`. Raises Transient where the disk refuses."""
+    try:
+        with file.open("wb") as stream:
+            written = [(pool, _write(pool, stream)) for pool in corpus.pools]
+    except OSError as error:
+        raise Transient(
+            f"{file} cannot be written: {error.strerror}.",
+            "Make room, some 800 MB for the default recipe, or name another folder with --out.",
+        ) from None
+    return replace(corpus, pools=tuple(_moved(pool, file, *place) for pool, place in written))
+
+
+def _write(pool: Pool, stream: BinaryIO) -> tuple[int, Shapes]:
+    """Where the images of `pool` begin in the stream, and their shapes."""
+    start = stream.tell()
+    for image in pool.inks.images:
+        stream.write(np.ascontiguousarray(image, np.uint8).tobytes())
+    shapes = [image.shape for image in pool.inks.images]
+    return start, np.array(shapes, np.int64).reshape(-1, 2)
+
+
+def _moved(pool: Pool, file: Path, start: int, shapes: Shapes) -> Pool:
+    return replace(pool, inks=replace(pool.inks, images=Mapped(file, start, shapes)))
