@@ -62,7 +62,7 @@ def confusion(counts: NDArray[np.int64], classes: Sequence[str]) -> bytes:
     figure = Figure(figsize=(7.4, 6.6), layout="constrained")
     axes = figure.subplots()
     top = max(float(mistakes.max()), 1e-9)
-    axes.imshow(mistakes, cmap="Oranges", vmin=0, vmax=1.15 * top)
+    axes.imshow(mistakes, cmap="Oranges", vmin=0, vmax=1.15 * top, aspect="auto")
     for (true, read), count in np.ndenumerate(counts):
         if true == read and rows[true, 0]:
             axes.text(read, true, f"{shares[true, read]:.1%}", **_CELL, color=BLUE, fontweight="bold")
