@@ -2,6 +2,7 @@
 
 import io
 import json
+import multiprocessing
 import os
 import random
 import shutil
@@ -27,6 +28,7 @@ from training import plots, publish, runs
 from training.cli import app
 from training.course import Epoch
 from training.interruption import Interrupted
+from training.memory import Peak
 from training.publish import WEIGHTS, find_run
 from training.recipe import load_recipe
 from training.report import PICTURES, confusion_counts
@@ -321,3 +323,20 @@ def test_confusion_counts_truth_by_row() -> None:
     assert counts.tolist() == [[0, 0, 1], [0, 1, 1], [0, 0, 1]]
     with Image.open(io.BytesIO(plots.confusion(counts * 0, "abc"))) as image:
         assert image.width > 600
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="the system does not tell")
+def test_the_memory_of_helping_processes_counts() -> None:
+    alone, together = Peak(), Peak()
+    alone.look()
+    helper = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
+    helper.start()
+    try:
+        deadline = time.monotonic() + 30
+        while together.together_mb < alone.together_mb + 3 and time.monotonic() < deadline:
+            together.look()
+        assert together.together_mb > alone.together_mb + 3
+        assert (together.mb or 0) >= together.together_mb - 0.1
+    finally:
+        helper.kill()
+        helper.join()

@@ -67,7 +67,8 @@ def confusion(counts: NDArray[np.int64], classes: Sequence[str]) -> bytes:
         if true == read and rows[true, 0]:
             axes.text(read, true, f"{shares[true, read]:.1%}", **_CELL, color=BLUE, fontweight="bold")
         elif count:
-            axes.text(read, true, str(count), **_CELL, color=INK)
+            dark = mistakes[true, read] > 0.6 * top
+            axes.text(read, true, str(count), **_CELL, color="white" if dark else INK)
     labels = [f"{name}  ({int(total)})" for name, total in zip(classes, rows[:, 0], strict=True)]
     axes.set_xticks(range(len(classes)), classes)
     axes.set_yticks(range(len(classes)), labels)

@@ -2,7 +2,6 @@
 
 import json
 import platform
-import sys
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -35,7 +34,7 @@ def write_report(
     """Writes `report.json` and three pictures into `run`.
 
     Confusion and mistakes are those on the validation part of `corpus`, the samples as they are.
-    `circumstances` are added as they stand: device, seconds, whatever the caller knows.
+    `circumstances` are added as they stand: device, seconds, memory.
     """
     manifest = classifier.model.manifest
     images = glyphs.batch([image for inks in corpus.validation for image in inks.images])
@@ -62,7 +61,6 @@ def write_report(
         "metrics": manifest["metrics"],
         "resumed": trained.resumed,
         "threads": trained.threads,
-        "peak_memory_mb": peak_memory_mb(),
         "versions": versions(),
         **circumstances,
     }
@@ -99,18 +97,6 @@ def confusion_counts(labels: Labels, read: Labels, classes: int) -> Labels:
     counts = np.zeros((classes, classes), np.int64)
     np.add.at(counts, (labels, read), 1)
     return counts
-
-
-def peak_memory_mb() -> float | None:
-    """The most memory that this process held, and the largest of its ended children; None on Windows."""
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    # Linux counts in KiB, macOS in bytes.
-    unit = 1024**2 if sys.platform == "darwin" else 1024
-    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    return round(sum(resource.getrusage(who).ru_maxrss for who in whose) / unit, 1)
 
 
 def versions() -> dict[str, str]:

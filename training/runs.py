@@ -33,8 +33,9 @@ from training import calibrate, evaluate, fit
 from training.checkpoints import Checkpoints
 from training.course import Epoch, Trained, train
 from training.interruption import Interrupted, Stop, signals
+from training.memory import Peak
 from training.publish import WEIGHTS, data_row, find_run, write_manifest, write_run
-from training.recipe import Recipe
+from training.recipe import Recipe, Schedule
 from training.report import PICTURES, REPORT, write_report
 from training.sources import Corpus, gather
 from training.starting import CLASSES, Start, begin_from, find_device
@@ -85,18 +86,19 @@ def fit_run(order: Order, words: Words) -> ModelFolder:
             corpus = _gather(order, recipe, words)
             checkpoints = Checkpoints(run / CHECKPOINTS, _origin(recipe, corpus, order.samples, start))
             words.say(_beginning(corpus, device))
+            peak = Peak()
             with _progress(words) as bar, stop.patiently():
                 trained = train(
                     recipe,
                     corpus,
-                    _Console(words, bar, recipe.schedule.epochs, recipe.schedule.batches_per_epoch, stop),
+                    _Console(words, bar, recipe.schedule, stop, peak),
                     workers=order.workers,
                     device=device,
                     start=None if start is None else start.weights,
                     checkpoints=checkpoints,
                 )
             manifest = _manifest(recipe, corpus, order.samples, start)
-            model = _finish(run, trained, corpus, manifest, order, device, words)
+            model = _finish(run, trained, corpus, manifest, order, device, peak, words)
             checkpoints.remove()
             return model
         except KeyboardInterrupt:
@@ -182,21 +184,26 @@ def _origin(recipe: Recipe, corpus: Corpus, samples: int, start: Start | None) -
 class _Console:
     """Shows a training to a person, and hands on what that person asks for."""
 
-    def __init__(self, words: Words, bar: Progress, epochs: int, batches: int, stop: Stop) -> None:
-        self._words, self._bar, self._stop, self._epochs = words, bar, stop, epochs
-        self._task = bar.add_task("training", total=epochs * batches)
+    def __init__(self, words: Words, bar: Progress, plan: Schedule, stop: Stop, peak: Peak) -> None:
+        self._words, self._bar, self._stop, self._peak = words, bar, stop, peak
+        self._epochs = plan.epochs
+        self._task = bar.add_task("training", total=plan.epochs * plan.batches_per_epoch)
 
     def begins(self, done: int, epochs: Sequence[Epoch]) -> None:
         self._bar.update(self._task, completed=done)
         if done:
             self._words.say(f"Going on after {done} batches; {len(epochs)} epochs are done:")
         for epoch in epochs:
-            self.ends(epoch)
+            self._say(epoch)
 
     def steps(self) -> None:
         self._bar.advance(self._task)
 
     def ends(self, epoch: Epoch) -> None:
+        self._peak.look()
+        self._say(epoch)
+
+    def _say(self, epoch: Epoch) -> None:
         self._words.say(
             f"epoch {epoch.epoch}/{self._epochs}  loss {epoch.loss:.4f}  train {epoch.train_accuracy:.2%}  "
             f"validation {epoch.validation_accuracy:.2%}  {epoch.seconds:.0f} s"
@@ -216,6 +223,7 @@ def _finish(
     manifest: Mapping[str, Any],
     order: Order,
     device: torch.device,
+    peak: Peak,
     words: Words,
 ) -> ModelFolder:
     """Calibrates, measures and reports in a folder aside; the run is finished once its manifest is there."""
@@ -233,6 +241,7 @@ def _finish(
     circumstances = {
         "device": device.type,
         "workers": order.workers,
+        "peak_memory_mb": peak.mb,
         "seconds": {**seconds, "measuring": time.monotonic() - started},
     }
     classifier = Classifier.load(aside)
