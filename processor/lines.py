@@ -95,10 +95,7 @@ def make_line(
     height = float(np.median(high))
     measured = len(high) >= CHARACTERS and height >= SMALL_PRINT * page_digit_height
     scale = height if measured else max(height, page_digit_height)
-    judged = [
-        geometry.judge_blob(b.box, scale, page_shape) or geometry.judge_margin(b.box, b.mask, page_shape)
-        for b in blobs
-    ]
+    judged = [geometry.judge_blob(b.box, scale, page_shape) for b in blobs]
     thin = [geometry.judge_stroke(b.box, b.area, pen_width) for b in blobs]
     if all(t or j for t, j in zip(thin, judged, strict=True)):
         judged = [t or j for t, j in zip(thin, judged, strict=True)]

@@ -29,6 +29,7 @@ from processor.records import (
     StagedFile,
     Status,
 )
+from processor.rejection.geometry import judge_margin, judge_resolution
 from processor.rejection.open_set import is_sure, judge_digit
 from processor.results.annotate import annotate
 from processor.results.comparison import keep_corrected
@@ -177,8 +178,13 @@ def _reading(mark: Mark, paper: CleanPage, page: Page, threshold: float) -> Digi
     best = np.argsort(-probabilities[:-1], kind="stable")[:3]
     confidence = float(probabilities[best[0]]) * mark.share
     status, reason = judge_digit(confidence, threshold)
-    if mark.rejection is not None:
-        status, reason = Status.REJECTED, mark.rejection
+    rejection = (
+        mark.rejection
+        or judge_resolution(box)
+        or judge_margin(mark.blob.box, mark.blob.mask, paper.mask.shape)
+    )
+    if rejection is not None:
+        status, reason = Status.REJECTED, rejection
     return DigitReading(
         digit=None if status is Status.REJECTED else str(best[0]),
         confidence=round(confidence, 4),

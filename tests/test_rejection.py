@@ -4,13 +4,23 @@ import numpy as np
 import pytest
 
 from processor.records import Box, Cause, Status
-from processor.rejection.geometry import judge_blob, judge_size, judge_stroke
+from processor.rejection.geometry import (
+    LEGIBLE,
+    judge_blob,
+    judge_margin,
+    judge_resolution,
+    judge_size,
+    judge_stroke,
+)
 from processor.rejection.open_set import (
+    LOW_SIZE,
     digit_cost,
     is_sure,
     judge_digit,
     judge_word,
     junk_cost,
+    size_cost,
+    size_weight,
     unlike_any_digit,
 )
 
@@ -122,3 +132,61 @@ def test_unlike_any_digit_tells_how_unlike() -> None:
 def test_many_fairly_sure_digits_make_no_sure_number() -> None:
     assert is_sure([0.97, 0.97])
     assert not is_sure([0.97] * 8)
+
+
+CELL = (384, 384)
+"""A cell cut out of a form, on the working grid: its margins are 46 px wide, those of a spanning mark 92."""
+
+
+def frame(box: Box, thick: int) -> np.ndarray:
+    """Left and top side of a frame that fills `box`."""
+    mask = np.zeros((box.height, box.width), np.bool_)
+    mask[:, :thick] = mask[:thick] = True
+    return mask
+
+
+@pytest.mark.parametrize(
+    ("box", "thick", "belongs_to_the_edge"),
+    [
+        (Box(0, 0, 384, 384), 20, True),
+        (Box(0, 0, 20, 384), 20, True),
+        (Box(360, 40, 20, 100), 20, True),
+        (Box(60, 0, 20, 384), 20, True),
+        (Box(60, 100, 20, 100), 20, False),
+        (Box(150, 10, 20, 364), 20, False),
+        (Box(0, 100, 120, 150), 20, False),
+        (Box(120, 120, 100, 150), 20, False),
+    ],
+    ids=[
+        "a corner of the frame",
+        "its left side",
+        "a piece of its right side",
+        "a line beside it",
+        "a one beside it",
+        "a tall one in the middle",
+        "a seven from the edge",
+        "a seven",
+    ],
+)
+def test_frames_of_cells_are_told_from_digits(box: Box, thick: int, belongs_to_the_edge: bool) -> None:
+    rejection = judge_margin(box, frame(box, thick), CELL)
+    assert (rejection is not None) == belongs_to_the_edge
+    assert rejection is None or rejection.cause is Cause.EDGE
+
+
+def test_the_margins_of_a_page_do_not_grow_with_it() -> None:
+    assert judge_margin(Box(60, 500, 20, 40), np.ones((40, 20), np.bool_), (3500, 2500)) is None
+    assert judge_margin(Box(20, 500, 20, 40), np.ones((40, 20), np.bool_), (3500, 2500)) is not None
+
+
+def test_what_is_a_few_pixels_high_on_the_scan_is_not_read() -> None:
+    assert judge_resolution(Box(10, 10, 3, LEGIBLE)) is None
+    assert str(judge_resolution(Box(10, 10, 3, LEGIBLE - 1))) == "speck: pixels of the scan 6, limit 7"
+
+
+def test_a_low_mark_loses_its_confidence_the_more_the_lower_it_is() -> None:
+    assert size_cost(LOW_SIZE) == size_cost(1.3) == 0
+    assert size_weight(LOW_SIZE) == 1
+    weights = [size_weight(size) for size in (0.45, 0.4, 0.3, 0.2)]
+    assert weights == sorted(weights, reverse=True)
+    assert weights[2] < 0.05

@@ -15,6 +15,7 @@ import numpy as np
 import safetensors.torch
 import torch
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
 
@@ -25,13 +26,14 @@ from processor.prediction import glyphs
 from processor.prediction.archive import MANIFEST, ModelFolder
 from processor.prediction.classifier import Classifier, softmax
 from processor.prediction.probe import PROBE
-from processor.records import StagedFile
+from processor.records import Glyphs, StagedFile
 from processor.results import publish as outputs
 from processor.results.publish import write_whole
 from processor.settings import LoadedSettings
 from training import calibrate, evaluate, fit
 from training.checkpoints import Checkpoints
 from training.course import Epoch, Trained, train
+from training.inks import NONE
 from training.interruption import Interrupted, Stop, signals
 from training.memory import Peak
 from training.publish import WEIGHTS, data_row, find_run, write_manifest, write_run
@@ -259,15 +261,23 @@ def calibrate_run(run: Path, corpus: Corpus, seed: int) -> ModelFolder:
     thresholds are those of worse ones as well, which `seed` draws, so that they hold on a bad page.
     """
     model, classifier = find_run(run), Classifier.load(run)
-    images, labels = fit.plain_digits(corpus.validation)
+    digits = fit.kept_digits(corpus.validation)
+    images, labels = fit.as_they_come(digits)
     temperature = round(calibrate.fit_temperature(classifier.logits(images), labels), 4)
+
+    def scored(images: Glyphs) -> NDArray[np.float32]:
+        return softmax(classifier.logits(images) / np.float32(temperature))
+
     images, labels = fit.validation_glyphs(corpus.validation, seed)
-    probabilities = softmax(classifier.logits(images) / np.float32(temperature))
-    thresholds = {"acceptance": calibrate.acceptances(probabilities, labels)}
-    metrics = {**model.manifest["metrics"], "validation": evaluate.mixed_figures(probabilities, labels)}
-    write_manifest(
-        run, {**model.manifest, "temperature": temperature, "thresholds": thresholds, "metrics": metrics}
+    figures = evaluate.mixed_figures(scored(images), labels)
+    others = labels == NONE
+    worn, truth = fit.validation_glyphs(digits, seed)
+    rows = calibrate.acceptances(
+        scored(np.concatenate([worn, images[others]])), np.concatenate([truth, labels[others]])
     )
+    metrics = {**model.manifest["metrics"], "validation": figures}
+    values = {"temperature": temperature, "thresholds": {"acceptance": rows}, "metrics": metrics}
+    write_manifest(run, {**model.manifest, **values})
     return find_run(run)
 
 

@@ -24,11 +24,14 @@ OVERSIZED = 4.0
 SEVERAL = 1.4
 """Something so many times wider than its line is high, and like no digit, is several characters in one."""
 
+LEGIBLE = 7
+"""Lower than so many pixels of the scan nothing can be read, and the grain of dark paper looks like all."""
+
 LOW_AT_EDGE = 0.75
 """A blob at the page's edge and lower than this share of its digits belongs to something cut off."""
 
 MARGIN = 0.12
-WIDEST_MARGIN = 40
+WIDEST_MARGIN = 48
 """The outer part of a page is so much of its shorter side, and at most so many working pixels, wide."""
 
 SPANNING = 0.6
@@ -72,6 +75,12 @@ def judge_margin(box: Box, mask: Mask, page_shape: tuple[int, int]) -> Rejection
     inner_columns = (columns >= margin) & (columns < page_width - margin)
     share = float(mask[np.ix_(inner_rows, inner_columns)].sum()) / max(int(mask.sum()), 1)
     return Rejection(Cause.EDGE, "share inside the margins", share, INSIDE) if share < INSIDE else None
+
+
+def judge_resolution(box: Box) -> Rejection | None:
+    """Why a mark with `box` on the original page is too small to be read; None where it is large enough."""
+    high = max(box.width, box.height)
+    return Rejection(Cause.SPECK, "pixels of the scan", high, LEGIBLE) if high < LEGIBLE else None
 
 
 def judge_stroke(box: Box, area: int, pen_width: float) -> Rejection | None:
