@@ -282,13 +282,16 @@ def calibrate_run(run: Path, corpus: Corpus, seed: int) -> ModelFolder:
 
 
 def recalibrate(run: Path, data: Path, words: Words, settings: LoadedSettings | None = None) -> ModelFolder:
-    """Calibrates a finished run again, on the validation part of the sources its manifest names."""
+    """Calibrates a finished run again, on the validation part of the sources its manifest names.
+
+    What the manifest says of test sets rests on temperature and thresholds, so it is measured again, too.
+    """
     values = dict(find_run(run).manifest["recipe"])
     samples = int(values.pop("samples", -1))
     recipe = Recipe.model_validate(values)
     words.say(f"Gathering {len(recipe.source)} sources from {data} …")
     corpus = gather(recipe, data, samples, settings=settings)
-    return calibrate_run(run, corpus, recipe.schedule.seed)
+    return measure_run(calibrate_run(run, corpus, recipe.schedule.seed), data, words)
 
 
 def measure_run(model: ModelFolder, data: Path, words: Words) -> ModelFolder:
