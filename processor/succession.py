@@ -174,7 +174,8 @@ class Succession:
                 # A pipe would be waited for.
                 return Sign(None, ())
             with file.open("rb") as stream:
-                name = stream.read(NAME_BYTES).decode("utf-8", "replace").strip()
+                # No path and no database takes a NUL.
+                name = stream.read(NAME_BYTES).decode("utf-8", "replace").replace("\0", "\ufffd").strip()
         except OSError:
             return Sign(None, ())
         # A path elsewhere is refused by the archive; here it must not lead anywhere.
