@@ -160,6 +160,21 @@ def test_a_whole_manifest_with_an_infinite_number_is_refused(archive: Path) -> N
         verify(archive / "new")
 
 
+def nested(depth: int) -> Any:
+    return [nested(depth - 1)] if depth else 1
+
+
+@pytest.mark.parametrize("depth", [29, 30, 500, 900])
+@pytest.mark.parametrize("key", ["parameters", "recipe", "metrics"])
+def test_what_is_nested_too_deep_is_refused(archive: Path, key: str, depth: int) -> None:
+    edit_manifest(archive / "new", lambda manifest: manifest[key].update(deep=nested(depth)))
+    if depth < 30:
+        assert verify(archive / "new").name == "new"
+        return
+    with pytest.raises(BadModel, match=r"manifest\.json is nested deeper than 32 levels"):
+        verify(archive / "new")
+
+
 def _append(file: Path) -> None:
     file.write_bytes(file.read_bytes() + b"!")
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,9 @@ MAX_FILE_BYTES = 500_000_000
 MAX_PARAMETER = 10_000
 """No width or depth of a network is larger; a damaged one must not cost hours or all memory to refuse."""
 
+MAX_DEPTH = 32
+"""Deeper nested, a manifest is none: whatever compares, stores or prints it later would run out of stack."""
+
 REMEDY = "Publish the model again, or choose another with `training promote` or [recognition] model."
 
 _LONGEST_WHOLE_NUMBER = 18
@@ -55,6 +59,8 @@ def read_manifest(file: Path) -> dict[str, Any]:
         json.dumps(manifest, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise BadModel(f"{file} is not valid JSON: {error}.", REMEDY) from None
+    if not _is_shallow(manifest):
+        raise BadModel(f"{file} is nested deeper than {MAX_DEPTH} levels.", REMEDY)
     missing = [key for key in REQUIRED_KEYS if not isinstance(manifest, dict) or key not in manifest]
     if missing:
         raise BadModel(f"{file} lacks {', '.join(missing)}.", REMEDY)
@@ -181,11 +187,23 @@ def _is_positive(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
 
-def _is_bounded(value: object) -> bool:
+def _is_shallow(value: object) -> bool:
+    """Level by level, because a function that calls itself fails on what it is to find."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [part for whole in level for part in _parts(whole)]
+    return not level
+
+
+def _parts(value: object) -> Iterable[object]:
     if isinstance(value, dict):
-        return all(_is_bounded(part) for part in value.values())
-    if isinstance(value, list):
-        return all(_is_bounded(part) for part in value)
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _is_bounded(value: object) -> bool:
+    if isinstance(value, dict | list):
+        return all(_is_bounded(part) for part in _parts(value))
     return not isinstance(value, int | float) or abs(value) <= MAX_PARAMETER
 
 
