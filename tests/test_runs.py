@@ -233,6 +233,21 @@ def test_a_device_that_is_not_there_is_refused() -> None:
             find_device("cuda")
 
 
+@pytest.mark.parametrize("archive", ["models_archive", "elsewhere"])
+def test_a_published_model_is_never_calibrated(home: Path, finished: Path, archive: str) -> None:
+    """Neither in the project's archive, nor in another one, nor by another way to its folder."""
+    publish.publish(finished, home / archive, "first")
+    model = home / archive / "first"
+    if archive == "elsewhere":
+        (home / archive / "CURRENT").write_text("first\n")
+    (home / "aside").symlink_to(model)
+    before = files_below(model), (model / "manifest.json").stat().st_mode
+    for named in (model, home / "aside"):
+        with pytest.raises(BadCommand, match=f"{named} is a published model.*under a new name"):
+            call("calibrate", named, "--data", "data")
+    assert (files_below(model), (model / "manifest.json").stat().st_mode) == before
+
+
 # --- starting from a model -----------------------------------------------------------------------------
 
 
@@ -250,6 +265,8 @@ def test_a_run_starts_from_a_models_weights_and_names_it(home: Path, finished: P
     assert model.manifest["parent"] == "first"
     assert model.manifest["parameters"] == find_run(finished).manifest["parameters"]
     assert model.manifest["recipe"]["network"]["start_from"] == "current"
+    learned = [row["source"] for row in find_run(finished).manifest["data"]]
+    assert [row["source"] for row in model.manifest["data"] if row.get("through") == "first"] == learned
     before = json.loads((finished / "report.json").read_text())["epochs"][0]["loss"]
     assert json.loads((home / "refreshed" / "report.json").read_text())["epochs"][0]["loss"] < 0.9 * before
 

@@ -1,7 +1,7 @@
 """`training evaluate` and `training calibrate`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,9 @@ from training.commands.options import (
     settings_of,
     words_of,
 )
+
+if TYPE_CHECKING:
+    from processor.settings import LoadedSettings
 
 Sources = Annotated[
     list[str] | None,
@@ -91,6 +94,7 @@ def calibrate(
     from training.runs import recalibrate
 
     loaded = settings_of(context, settings)
+    _refuse_published(run, loaded)
     model = recalibrate(run, data_of(loaded, data), words_of(context, quiet), loaded)
     if as_json:
         print_json({"temperature": model.temperature, "thresholds": model.manifest["thresholds"]})
@@ -98,3 +102,20 @@ def calibrate(
     rows = [(row.max_error_rate, row.confidence) for row in model.acceptances]
     print_pairs({"temperature": model.temperature})
     print_table(("max_error_rate", "confidence"), rows)
+
+
+def _refuse_published(run: Path, settings: "LoadedSettings") -> None:
+    """Raises BadCommand where `run` lies in an archive: this project's, the package's, or any other."""
+    from processor.errors import BadCommand
+    from processor.prediction.archive import CURRENT
+    from processor.settings import shipped_archive
+
+    folder = run.resolve()
+    own = settings.base / settings.values.paths.models_archive
+    archives = (own, settings.models_archive, shipped_archive())
+    inside = any(archive is not None and folder.is_relative_to(archive.resolve()) for archive in archives)
+    if inside or (folder.parent / CURRENT).is_file():
+        raise BadCommand(
+            f"{run} is a published model, and those never change.",
+            "Calibrate the run it was made from, then publish it under a new name.",
+        )
