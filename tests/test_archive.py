@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,8 +23,10 @@ from processor.prediction.archive import (
     list_models,
     verify,
 )
+from processor.prediction.classifier import Classifier
 from processor.prediction.promotions import Promotion, models_before, read_promotions
 from tests.model_folders import ACCEPTANCE, add_run, edit_manifest, overwrite
+from training.probes import probe_glyphs
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +99,15 @@ def test_every_key_of_the_manifest_is_needed(archive: Path, key: str) -> None:
         ("temperature", 0),
         ("temperature", "warm"),
         ("temperature", True),
+        ("temperature", 1e-50),
+        ("temperature", 0.0099),
+        ("temperature", 101),
+        ("temperature", 1e300),
+        ("thresholds", {"acceptance": [{"max_error_rate": 0.01, "confidence": 0}]}),
+        ("thresholds", {"acceptance": [{"max_error_rate": 0.01, "confidence": 1.01}]}),
+        ("thresholds", {"acceptance": [{"max_error_rate": 1e-300, "confidence": 0.5}]}),
+        ("thresholds", {"acceptance": [{"max_error_rate": 2, "confidence": 0.5}]}),
+        ("thresholds", {"acceptance": [0.5]}),
         ("thresholds", []),
         ("thresholds", {"acceptance": []}),
         ("thresholds", {"acceptance": [{"max_error_rate": 0.01}]}),
@@ -122,6 +134,16 @@ def test_a_value_that_cannot_be_is_refused_by_its_key(archive: Path, key: str, v
     edit_manifest(archive / "new", lambda manifest: manifest.update({key: value}))
     with pytest.raises(BadModel, match=rf"manifest\.json: {key}"):
         verify(archive / "new")
+
+
+@pytest.mark.parametrize("temperature", [0.01, 100])
+def test_at_any_temperature_that_is_taken_probabilities_are_numbers(
+    archive: Path, temperature: float
+) -> None:
+    change = {"temperature": temperature, "thresholds": {"acceptance": [dict(ACCEPTANCE[0], confidence=1)]}}
+    edit_manifest(archive / "new", lambda manifest: manifest.update(change))
+    found = Classifier.load(archive / "new").probabilities(probe_glyphs())
+    assert found.sum(axis=1) == pytest.approx(np.ones(len(found)))
 
 
 def test_a_renamed_folder_is_refused(archive: Path) -> None:

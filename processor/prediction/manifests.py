@@ -43,9 +43,13 @@ MAX_PARAMETER = 10_000
 MAX_DEPTH = 32
 """Deeper nested, a manifest is none: whatever compares, stores or prints it later would run out of stack."""
 
+TEMPERATURES = 0.01, 100.0
+"""Calibration finds one between 0.1 and 10; far beyond, the probabilities are no numbers any more."""
+
 REMEDY = "Publish the model again, or choose another with `training promote` or [recognition] model."
 
 _LONGEST_WHOLE_NUMBER = 18
+_LEAST_SHARE = 1e-9
 
 
 def read_manifest(file: Path) -> dict[str, Any]:
@@ -158,7 +162,7 @@ def _check_values(manifest: dict[str, Any], where: Path) -> None:
     for key, right, expected in (
         ("classes", _are_classes, "the ten digits first, each class once"),
         ("input", lambda value: value == INPUT, f"{INPUT}"),
-        ("temperature", _is_positive, "a number above 0"),
+        ("temperature", lambda value: _is_within(value, *TEMPERATURES), "a number from 0.01 to 100"),
         ("weights", _are_entries, "a list of file and sha256"),
         ("probe", _is_entry, "a file and its sha256"),
         ("parameters", _is_bounded, f"no number beyond {MAX_PARAMETER}"),
@@ -166,7 +170,11 @@ def _check_values(manifest: dict[str, Any], where: Path) -> None:
         _expect(right(manifest[key]), where, key, manifest[key], expected)
     rows = manifest["thresholds"].get("acceptance")
     _expect(
-        _are_acceptances(rows), where, "thresholds.acceptance", rows, "rows of max_error_rate, confidence"
+        _are_acceptances(rows),
+        where,
+        "thresholds.acceptance",
+        rows,
+        "rows of max_error_rate, confidence, up to 1",
     )
 
 
@@ -183,8 +191,8 @@ def _are_classes(value: object) -> bool:
     return value[:10] == list("0123456789") and len(set(value)) == len(value)
 
 
-def _is_positive(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+def _is_within(value: object, low: float, high: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
 
 
 def _is_shallow(value: object) -> bool:
@@ -212,11 +220,8 @@ def _are_acceptances(rows: object) -> bool:
 
 
 def _is_acceptance(row: object) -> bool:
-    return (
-        isinstance(row, dict)
-        and _is_positive(row.get("max_error_rate"))
-        and _is_positive(row.get("confidence"))
-    )
+    values = [row.get(key) for key in ("max_error_rate", "confidence")] if isinstance(row, dict) else [None]
+    return all(_is_within(value, _LEAST_SHARE, 1) for value in values)
 
 
 def _are_entries(value: object) -> bool:
