@@ -11,11 +11,12 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from processor.errors import BadCommand, BadSettings
+from processor.prediction.archive import MANIFEST
 from processor.prediction.classifier import Classifier
 from processor.rejection.open_set import LOW_SIZE, size_weight
 from tests.sample_sources import sample_digits, write_digit_folders, write_mnist, write_omniglot, write_strips
 from training import curves, evaluate, judgement, tables, testsets
-from training.chosen import KEPT_OUT, LEARNED, WHOLE, chosen_sets
+from training.chosen import INHERITED, KEPT_OUT, LEARNED, WHOLE, chosen_sets
 from training.cli import app
 from training.inks import NONE, Inks
 from training.judgement import Digits, Judgement, NonDigits
@@ -83,6 +84,25 @@ def test_a_model_of_another_collection_is_judged_by_mnist_across_sources(
     rows = evaluate.side_by_side(shipped, Corpus((Pool(copies, 1, 0.0),), (copies.take(range(9)),)), data)
     # What was trained on without a part kept out judges nothing.
     assert relations(rows) == {"jc-progjava, kept out": "in-source", "mnist-test": "cross-source"}
+
+
+def test_what_a_model_began_from_has_seen_the_collections_that_it_learned_from(
+    shipped: Classifier, tmp_path: Path, data: Path, digits: Inks
+) -> None:
+    write_jc_progjava(data, digits)
+    folder = tmp_path / shipped.model.path.name
+    shutil.copytree(shipped.model.path, folder)
+    manifest = json.loads((folder / MANIFEST).read_text())
+    rows = [{**row, "through": "older"} for row in manifest["data"]]
+    (folder / MANIFEST).chmod(0o644)
+    (folder / MANIFEST).write_text(json.dumps({**manifest, "data": rows}))
+    refreshed = Classifier.load(folder)
+    own = of_source("mine", digits)
+    found = evaluate.side_by_side(refreshed, Corpus((Pool(own, 1, 0.0),), (own.take(range(9)),)), data)
+    # The seed's data set, which it learned through the older one, judges nothing.
+    assert relations(found) == {"mine, kept out": "in-source", "mnist-test": "in-source"}
+    (judged,) = chosen_sets("jc-progjava", data, {**refreshed.model.manifest, "recipe": {}})
+    assert judged.part == INHERITED
 
 
 def test_non_digits_that_are_kept_out_do_not_count_as_digits(

@@ -9,11 +9,12 @@ from processor.settings import LoadedSettings
 from training.inks import Inks
 from training.recipe import Recipe, Schedule, Source, load_recipe, shipped_recipes
 from training.sources import SOURCES, Corpus, gather, read_source
-from training.testsets import Notice, TestSet, nobody, origin
+from training.testsets import Notice, TestSet, inherited, nobody, origin
 
 KEPT_OUT = "the part kept out"
 WHOLE = "all of it"
 LEARNED = "all of it, though no part is kept out of training"
+INHERITED = "a part, though the model that this one began from was trained on the source"
 
 
 def chosen_sets(
@@ -44,6 +45,8 @@ def chosen_sets(
             corpus = gather(recipe, data, settings=settings)
             faults = [*corpus.skipped, *corpus.notices]
             inks, part = _kept_out(corpus)
+            if source.name not in learned and origin(inks.source) in inherited(manifest):
+                part = INHERITED
         for fault in faults:
             notice(fault)
         sets.append(TestSet(source.name, inks, origin(inks.source), part=part))

@@ -24,6 +24,7 @@ from training.testsets import (
     TestSet,
     digit_sets,
     digits_of,
+    inherited,
     mnist_test,
     nobody,
     non_digit_sets,
@@ -159,6 +160,7 @@ def side_by_side(classifier: Classifier, corpus: Corpus, data: Path) -> list[Fig
     that another part of was trained on; "cross-source" are the test sets of all other collections.
     """
     trained = {origin(pool.inks.source) for pool in corpus.pools}
+    trained |= inherited(classifier.model.manifest)
     kept = [digits_of(inks) for inks in corpus.validation]
     sets = [TestSet(f"{inks.source}, kept out", inks, origin(inks.source)) for inks in kept if len(inks)]
     elsewhere = [test for test in untrained_sets(data) if test.origin not in trained]

@@ -1,8 +1,9 @@
 """What a training begins with: the device it runs on, and a model whose weights it takes up."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -22,11 +23,19 @@ DEVICES = ("auto", "cpu", "cuda")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Start:
-    """A verified model that is trained on: its name, the hash of its weights, and they themselves."""
+    """A verified model that is trained on: its name, the hash of its weights, and they themselves.
+
+    `data` are the rows of its manifest that say what it learned from: what comes of it has learned that, too.
+    """
 
     name: str
     sha256: str
     weights: Mapping[str, Tensor]
+    data: Sequence[Mapping[str, Any]] = ()
+
+    def inherited(self) -> list[dict[str, Any]]:
+        """The same rows for a manifest of what comes of it, each saying through which model."""
+        return [{"through": self.name, **row} for row in self.data]
 
 
 def find_device(name: str) -> torch.device:
@@ -64,5 +73,6 @@ def begin_from(recipe: Recipe, folder: Path) -> tuple[Recipe, Start]:
                 f"Take {key} out of [network]: with start_from it comes from the model.",
             )
     weights = safetensors.torch.load_file(model.weights[0])
-    start = Start(model.name, str(model.manifest["weights"][0]["sha256"]), weights)
+    sha256, data = str(model.manifest["weights"][0]["sha256"]), model.manifest["data"]
+    start = Start(model.name, sha256, weights, data if isinstance(data, list) else ())
     return recipe.model_copy(update={"network": found}), start

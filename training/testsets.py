@@ -1,8 +1,9 @@
 """The sets that models are judged on: handwriting and non-digits that are kept out of every training."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -52,6 +53,12 @@ class PageSet:
 
     name: str
     files: tuple[Path, ...]
+
+
+def inherited(manifest: Mapping[str, Any]) -> set[str]:
+    """The collections that a model learned from through the one that it began from."""
+    rows = manifest["data"] if isinstance(manifest["data"], list) else []
+    return {origin(str(row["source"])) for row in rows if "through" in row}
 
 
 def origin(source: str) -> str:
