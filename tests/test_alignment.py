@@ -10,18 +10,19 @@ from PIL import Image
 
 from processor.errors import BadCommand
 from processor.pages.cleaning import clean
+from processor.prediction.archive import find_model
 from processor.prediction.classifier import Classifier
 from processor.records import Box, Glyphs, Gray, Page
 from training.alignment import LEAST_LIKELY, MOST_LEFT_OUT, Alignment, align, aligned_digits
 from training.inks import NONE
 
 SAMPLE = Path(__file__).parent / "data" / "mnist-sample.npz"
-MODEL = Path(__file__).parent.parent / "models_archive" / "digits-2026-11"
+ARCHIVE = Path(__file__).parent.parent / "models_archive"
 
 
 @pytest.fixture(scope="module")
 def classifier() -> Classifier:
-    return Classifier.load(MODEL)
+    return Classifier.load(find_model(ARCHIVE, "current").path)
 
 
 def strip(number: str, seed: int = 0, gap: int = 8) -> Gray:
