@@ -13,14 +13,11 @@ from processor.custody import ATTEMPTS, used
 from processor.engines.tasks import Engine, Outcome, ScanTask
 from processor.errors import BadScan, DigitInboxError, Transient
 from processor.prediction.archive import ModelFolder
-from processor.records import ScanResult
 from processor.results.comparison import Pair, compare
 from processor.results.originals import find_original
-from processor.results.publish import publish
 from processor.results.replacement import (
     Corrected,
     StoredScan,
-    check_unchanged,
     corrected_numbers,
     replace_reading,
     stored_reading,
@@ -112,21 +109,14 @@ class Rereading:
         try:
             pairs = compare(stored_reading(self._database, scan), result.pages)
             if self._stores:
-                self._store(scan, corrected, result)
+                replace_reading(
+                    self._database,
+                    scan,
+                    result,
+                    corrected=corrected,
+                    model=used(self._model),
+                    now=datetime.now(UTC),
+                )
         except (BadScan, Transient) as fault:
             return Reread(scan, fault=fault)
         return Reread(scan, tuple(pairs))
-
-    def _store(self, scan: StoredScan, corrected: Corrected, result: ScanResult) -> None:
-        """Files first, then the rows that name them, as when it was read first: a crash is replayed."""
-        check_unchanged(self._database, scan, corrected)
-        for staged in result.staged:
-            publish(staged)
-        replace_reading(
-            self._database,
-            scan,
-            result,
-            corrected=corrected,
-            model=used(self._model),
-            now=datetime.now(UTC),
-        )

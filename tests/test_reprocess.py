@@ -3,6 +3,8 @@
 import csv
 import hashlib
 import json
+import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,8 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from sqlalchemy import Connection, event, insert, select, update
 from sqlalchemy import Engine as Database
-from sqlalchemy import insert, select, update
 
 from processor.custody import ATTEMPTS
 from processor.engines.tasks import ScanTask
@@ -392,6 +394,95 @@ def test_a_correction_made_while_the_scan_is_read_is_not_lost(shelf: Shelf) -> N
     assert "corrected by somebody else" in str(reread.fault)
     assert shelf.rows("SELECT text, status FROM readings") == [("18", "corrected")]
     assert not (shelf.results / "csv").exists()
+
+
+def writes(connection: Connection) -> bool:
+    return bool(connection.get_execution_options().get("writes"))
+
+
+class TestFilesAndRowsBelongTogether:
+    @pytest.fixture
+    def table(self, shelf: Shelf) -> Path:
+        """The table of a scan whose rows and files `new` read as 12, and would read as 13 now."""
+        shelf.put("a.png", a_page(number_at(0, "12")))
+        shelf.reread()
+        shelf.now["a.png"] = a_page(number_at(0, "13"))
+        return shelf.results / "csv" / "a.png.csv"
+
+    def test_nothing_is_published_where_the_database_is_locked(self, shelf: Shelf, table: Path) -> None:
+        shelf.database.dispose()
+        shelf.database = open_database(shelf.url, busy_seconds=0.01)
+        with sqlite3.connect(shelf.results / "results.db", isolation_level=None) as other:
+            other.execute("BEGIN IMMEDIATE")
+            (reread,) = shelf.reread()
+            other.execute("ROLLBACK")
+        other.close()
+        assert "locked by another program" in str(reread.fault)
+        assert table.read_text() == "12"
+        assert shelf.rows("SELECT text FROM readings") == [("12",)]
+
+    @pytest.mark.parametrize("is_new", [False, True])
+    def test_files_are_as_before_where_one_cannot_be_published(
+        self, shelf: Shelf, table: Path, is_new: bool
+    ) -> None:
+        if is_new:
+            table.unlink()
+        drop(shelf.results, "annotated", "a file where a folder should be")
+        read = shelf.read
+
+        def with_picture(task: ScanTask) -> ScanResult:
+            result = read(task)
+            picture = StagedFile(
+                staged=drop(task.staging, "a.jpg", "picture"),
+                target=shelf.results / "annotated" / "a.jpg",
+            )
+            return replace(result, staged=(*result.staged, picture))
+
+        shelf.engine.read = with_picture
+        (reread,) = shelf.reread()
+        assert isinstance(reread.fault, Transient)
+        assert "annotated" in str(reread.fault)
+        assert [path.read_text() for path in table.parent.iterdir()] == ([] if is_new else ["12"])
+        assert shelf.rows("SELECT text FROM readings") == [("12",)]
+
+    def test_files_are_as_before_where_the_rows_cannot_be_committed(self, shelf: Shelf, table: Path) -> None:
+        def full(connection: Connection) -> None:
+            if writes(connection):
+                raise Transient("The disk is full.", "Make room.")
+
+        event.listen(shelf.database, "commit", full)
+        (reread,) = shelf.reread()
+        event.remove(shelf.database, "commit", full)
+        assert "disk is full" in str(reread.fault)
+        assert table.read_text() == "12"
+        assert shelf.rows("SELECT text FROM readings") == [("12",)]
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="a process as on POSIX")
+    def test_a_kill_between_files_and_rows_is_mended_by_the_next_one(self, shelf: Shelf, table: Path) -> None:
+        shelf.database.dispose()
+        child = os.fork()
+        if child == 0:
+            try:
+                shelf.database = open_database(shelf.url)
+                event.listen(shelf.database, "commit", lambda connection: writes(connection) and os._exit(9))
+                shelf.reread()
+            finally:
+                os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+        assert (table.read_text(), shelf.rows("SELECT text FROM readings")) == ("13", [("12",)])
+        for left in shelf.staging.iterdir():
+            shutil.rmtree(left)  # as `start.staging` does, in a folder of each run's own
+        (reread,) = shelf.reread()
+        assert reread.fault is None
+        assert (table.read_text(), shelf.rows("SELECT text FROM readings")) == ("13", [("13",)])
+
+    def test_files_are_written_anew_though_the_rows_name_that_model(self, shelf: Shelf, table: Path) -> None:
+        shelf.reread()
+        table.write_text("what an unfinished run left")
+        (reread,) = shelf.reread()
+        assert reread.fault is None
+        assert table.read_text() == "13"
+        assert shelf.rows("SELECT text, model FROM readings") == [("13", "new")]
 
 
 def test_a_scan_that_is_read_by_somebody_else_meanwhile_is_left_to_them(shelf: Shelf) -> None:

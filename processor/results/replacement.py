@@ -1,6 +1,8 @@
 """A scan that was read before gets a new reading: its rows are replaced, and what a person said stays."""
 
+import shutil
 from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -9,10 +11,19 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Engine, or_, select, update
 
 from processor.errors import BadScan, Transient
-from processor.records import Box, DigitReading, NumberReading, PageReading, ScanResult, ScanState, Status
+from processor.records import (
+    Box,
+    DigitReading,
+    NumberReading,
+    PageReading,
+    ScanResult,
+    ScanState,
+    StagedFile,
+    Status,
+)
 from processor.results.database import reading, writing
 from processor.results.ledger import UsedModel, store_model, store_result
-from processor.results.publish import file_name
+from processor.results.publish import file_name, publish
 from processor.results.queries import Fields, NumberReport, page_reports, scans_done
 from processor.results.schema import corrections, digits, numbers, pages, scans
 
@@ -74,12 +85,6 @@ def corrected_numbers(engine: Engine, scan: StoredScan) -> Corrected:
         return _corrected(connection, scan)
 
 
-def check_unchanged(engine: Engine, scan: StoredScan, corrected: Corrected) -> None:
-    """Raises Transient where the scan was read anew, or corrected, since `scan` and `corrected` were read."""
-    with reading(engine) as connection:
-        _check_unchanged(connection, scan, corrected)
-
-
 def replace_reading(
     engine: Engine,
     scan: StoredScan,
@@ -91,8 +96,13 @@ def replace_reading(
 ) -> None:
     """Replaces what is stored of `scan` by `result`, which holds the numbers `corrected` as they are.
 
-    One transaction: the stamps, the rows, and the corrections, which move to the new rows. Raises as
-    `check_unchanged` (nothing is written then), or Transient, BadDatabase.
+    One transaction: the stamps, the rows, and the corrections, which move to the new rows. The files that
+    `result` staged are published inside it: only once the database is locked and took every row, and where
+    one of them, or the commit, fails, those of before are back. After a kill between the last file and the
+    commit, the scan read once more overwrites both, for the same scan always gives the same names.
+
+    Raises Transient where the scan was read anew or corrected since `scan` and `corrected` were read, or
+    the database or the disk refuses; BadDatabase. Rows and files are as before then.
     """
     stamps = {
         "model": result.model,
@@ -101,13 +111,39 @@ def replace_reading(
         "seconds": float(result.seconds),
         "finished_at": now,
     }
-    with writing(engine) as connection:
-        _check_unchanged(connection, scan, corrected)
-        links = _correction_links(connection, scan.id)
-        store_model(connection, result.model, model, now)
-        connection.execute(update(scans).where(scans.c.id == scan.id).values(stamps))
-        store_result(connection, scan.id, result)
-        _link_again(connection, scan.id, links)
+    with ExitStack() as undo:
+        with writing(engine) as connection:
+            _check_unchanged(connection, scan, corrected)
+            links = _correction_links(connection, scan.id)
+            store_model(connection, result.model, model, now)
+            connection.execute(update(scans).where(scans.c.id == scan.id).values(stamps))
+            store_result(connection, scan.id, result)
+            _link_again(connection, scan.id, links)
+            for staged in result.staged:
+                _publish(staged, undo)
+        undo.pop_all()
+
+
+def _publish(staged: StagedFile, undo: ExitStack) -> None:
+    """Publishes a file; what `undo` is then told to do brings back what stood there. Raises Transient."""
+    before = staged.staged.with_name(f"{staged.staged.name}.before")
+    try:
+        shutil.copy2(staged.target, before)
+    except (FileNotFoundError, NotADirectoryError):
+        undo.callback(_withdraw, staged.target)
+    except OSError as error:
+        raise Transient(
+            f"{staged.target} cannot be kept while it is replaced: {error.strerror or error}.",
+            "Make room, or mend the permissions of the file; then reprocess it once more.",
+        ) from error
+    else:
+        undo.callback(publish, StagedFile(staged=before, target=staged.target))
+    publish(staged)
+
+
+def _withdraw(target: Path) -> None:
+    with suppress(OSError):
+        target.unlink()
 
 
 def _check_unchanged(connection: Connection, scan: StoredScan, corrected: Corrected) -> None:
