@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -142,29 +143,46 @@ def test_a_run_that_was_stopped_while_it_was_measured_is_written_again(home: Pat
 @pytest.mark.slow
 @pytest.mark.timeout(4 * 3600)
 def test_killed_at_twenty_random_moments_it_comes_to_the_same_bits(home: Path) -> None:
-    """Each time a fresh run is killed once, anywhere from its start to its end, and taken up again."""
+    """Each time a fresh run is killed once, anywhere from its start to its end, and taken up again.
+
+    Moments are found by what the run has written: by the clock, a busy machine would shift them all.
+    """
     shutil.copytree(Path(__file__).parents[1] / "models_archive", home / "models_archive", dirs_exist_ok=True)
     archive = files_below(home / "models_archive")
-    begun = time.monotonic()
     fit_for_real(home, "whole")
-    length = time.monotonic() - begun
     whole = (home / "whole" / WEIGHTS).read_bytes()
     chance = random.Random(20)
-    interrupted = 0
+    run, interrupted = home / "run", 0
     for number in range(20):
-        process = started(home, "--epochs", "12")
-        time.sleep(length * (number + chance.random()) / 20)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        if not (home / "run" / "manifest.json").exists():
+        killed_once(home, moment(run, number, chance), chance.uniform(0, 0.3))
+        if not (run / "manifest.json").exists():
             interrupted += 1
             fit_for_real(home, "run")
-        find_run(home / "run")
-        Classifier.load(home / "run")
-        assert (home / "run" / WEIGHTS).read_bytes() == whole, number
+        Classifier.load(run)
+        assert (run / WEIGHTS).read_bytes() == whole, number
         assert files_below(home / "models_archive") == archive
-        shutil.rmtree(home / "run")
+        shutil.rmtree(run)
     assert interrupted >= 15
+
+
+def moment(run: Path, number: int, chance: random.Random) -> Callable[[], bool]:
+    """At the start, at one of the 48 batches' checkpoints, or while the finished run is measured and moved."""
+    if number < 3:
+        return (run / runs.SAMPLES).exists
+    if number < 14:
+        after = chance.randrange(1, 45)
+        return lambda: any(int(f.stem[-8:]) >= after for f in run.glob("checkpoints/batch-*.json"))
+    begun = [(run / runs.UNFINISHED), *(run / name for name in ("history.json", *PICTURES))]
+    return chance.choice(begun).exists
+
+
+def killed_once(home: Path, reached: Callable[[], bool], wait_seconds: float) -> None:
+    with started(home, "--epochs", "12") as process:
+        while not reached() and process.poll() is None:
+            time.sleep(0.001)
+        time.sleep(wait_seconds)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
 
 def fit_for_real(home: Path, out: str) -> None:
@@ -196,6 +214,33 @@ def test_a_folder_is_used_once_and_by_one_training(home: Path, finished: Path) -
         pytest.raises(BadCommand, match="Another training"),
     ):
         fit("--out", "busy")
+
+
+@pytest.mark.parametrize(
+    ("name", "named"),
+    [
+        ("first", "a model first"),
+        ("FIRST", "a model FIRST"),
+        ("a/b", "cannot be a model's name"),
+        ("current", "name"),
+    ],
+)
+def test_a_name_that_cannot_be_published_is_refused_before_anything_is_gathered(
+    home: Path, name: str, named: str
+) -> None:
+    (home / "models_archive" / "first").mkdir()
+    (home / "data").rename(home / "gone")
+    with pytest.raises(BadCommand, match=named):
+        fit("--out", "run", "--publish", name)
+    assert not (home / "run").exists()
+
+
+def test_an_archive_that_cannot_be_is_refused_before_anything_is_gathered(home: Path) -> None:
+    (home / "models_archive").rmdir()
+    (home / "models_archive").touch()
+    (home / "data").rename(home / "gone")
+    with pytest.raises(BadCommand, match="models_archive cannot be written"):
+        fit("--out", "run", "--publish", "new")
 
 
 def test_data_that_are_missing_leave_no_folder_behind(home: Path, data: Path) -> None:

@@ -21,6 +21,7 @@ from processor.settings import LoadedSettings
 from training.cards import CARD, card
 from training.licences import LICENCES
 from training.probes import make_probe
+from training.pruning import SHIPPED
 from training.staging import Notice, locked, remove_folder, staged, unheard, writable
 
 WEIGHTS = "weights.safetensors"
@@ -30,6 +31,7 @@ MAX_PLOTS = 20
 """A model's folder is copied to every machine that reads: the card holds plots, not albums."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_OF_FILES = re.compile(rf"{CURRENT}|{PROMOTIONS}|{SHIPPED}|{re.escape(CARD)}|.*\.npz", re.IGNORECASE)
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -63,18 +65,13 @@ def publish(run: Path, models: Path, name: str, notice: Notice = unheard) -> Mod
 
     Raises BadCommand where the name is taken or cannot be a folder's, BadModel where the run is damaged.
     """
-    if not _NAME.fullmatch(name) or name.lower() == CURRENT.lower():
-        raise BadCommand(f"{name!r} cannot be a model's name.", "Use letters, digits, dots and dashes.")
+    refuse_name(models, name)
     model = Classifier.load(run).model
     created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     manifest = {**model.manifest, "name": name, "created_at": created}
     target = models / name
     with locked(models):
-        # Names that differ in case alone are one folder on other systems: an archive must bear being copied.
-        if name.lower() in (known.lower() for known in archive.model_names(models)):
-            raise BadCommand(
-                f"There is a model {name} in {models} already.", "Published models never change."
-            )
+        refuse_name(models, name)
         with staged(target) as folder:
             for file in (*model.weights, model.probe):
                 write_whole(folder / file.name, file.read_bytes())
@@ -82,6 +79,25 @@ def publish(run: Path, models: Path, name: str, notice: Notice = unheard) -> Mod
             write_whole(folder / CARD, card(manifest, plots).encode())
             write_manifest(folder, manifest)
     return archive.verify(target)
+
+
+def refuse_name(models: Path, name: str) -> None:
+    """Raises BadCommand where `name` cannot be a folder's, or is taken in the archive `models`."""
+    _check_name(name)
+    # Names that differ in case alone are one folder on other systems: an archive must bear being copied.
+    if name.lower() in (known.lower() for known in archive.model_names(models)):
+        raise BadCommand(f"There is a model {name} in {models} already.", "Published models never change.")
+
+
+def _check_name(name: str) -> None:
+    """Raises BadCommand for what cannot be a folder's name, or is that of a file of the archive."""
+    if not _NAME.fullmatch(name):
+        raise BadCommand(f"{name!r} cannot be a model's name.", "Use letters, digits, dots and dashes.")
+    if _OF_FILES.fullmatch(name):
+        raise BadCommand(
+            f"{name!r} cannot be a model's name: a file of the archive has it, or may have it.",
+            "Choose another.",
+        )
 
 
 def _copy_plots(run: Path, folder: Path, notice: Notice) -> list[str]:

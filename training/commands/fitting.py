@@ -66,10 +66,16 @@ def fit(
     chosen = load_recipe(
         recipe or loaded.values.training.recipe, epochs=epochs, batches_per_epoch=batches, seed=seed
     )
-    from training.publish import own_archive
+    from training.publish import own_archive, refuse_name
     from training.publish import publish as publish_run
     from training.runs import Order, fit_run
+    from training.staging import locked
 
+    if publish is not None:
+        # Before anything is gathered: a name that is taken must not cost a training.
+        archive = own_archive(loaded)
+        with locked(archive):
+            refuse_name(archive, publish)
     run = out or Path("runs") / chosen.name
     first = chosen.network.start_from
     order = Order(
