@@ -1,6 +1,7 @@
 """Promotion: gates that tell a worse model from bad luck, a way back, and room made without loss."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -306,6 +307,26 @@ def test_a_record_that_a_crash_cut_short_swallows_no_later_line(models: Path) ->
         stream.write(b'{"at": "2026-11-')
     promote(models, "other-three")
     assert [promotion.name for promotion in read_promotions(models)] == ["three", "other-three"]
+
+
+def pipe(record: Path) -> None:
+    os.mkfifo(record)
+
+
+def lost_link(record: Path) -> None:
+    record.symlink_to("nowhere/at/all")
+
+
+@pytest.mark.parametrize("occupy", [Path.mkdir, pipe, lost_link])
+def test_where_the_record_cannot_be_written_the_model_in_use_stays(
+    models: Path, occupy: Callable[[Path], object]
+) -> None:
+    promote(models, "three")
+    (models / "PROMOTIONS").unlink()
+    occupy(models / "PROMOTIONS")
+    with pytest.raises(BadCommand, match="PROMOTIONS"):
+        promote(models, "other-three")
+    assert current_name(models) == "three"
 
 
 # --- rolling back --------------------------------------------------------------------------------------

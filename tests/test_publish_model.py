@@ -85,6 +85,24 @@ def test_a_name_that_cannot_be_a_folders_is_refused(models: Path, run: Path, nam
     assert not models.exists()
 
 
+@pytest.mark.parametrize(
+    "name", ["PROMOTIONS", "promotions", "SHIPPED", "README.md", "readme.MD", "frozen.npz", "frozen-mine.npz"]
+)
+def test_a_name_that_a_file_of_the_archive_has_is_refused(models: Path, run: Path, name: str) -> None:
+    with pytest.raises(BadCommand, match="a file of the archive"):
+        publish(run, models, name)
+    assert not models.exists()
+
+
+def test_a_name_that_is_a_file_already_is_refused(models: Path, run: Path) -> None:
+    models.mkdir()
+    (models / "notes.txt").write_text("mine")
+    with pytest.raises(BadCommand, match=r"notes\.txt"):
+        publish(run, models, "notes.txt")
+    assert (models / "notes.txt").read_text() == "mine"
+    assert list_models(models) == []
+
+
 def test_plots_that_are_none_too_large_or_too_many_are_named_and_left_out(
     models: Path, tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from processor.errors import BadCommand, BadModel, DigitInboxError, Exit
 from processor.prediction import archive
@@ -115,9 +116,10 @@ def _name_in_use(models: Path) -> str | None:
 
 
 def _switch(models: Path, decision: Decision, kind: str) -> None:
-    """Replaces CURRENT in one step, then records it: a crash between loses the line, not the model."""
-    with writable(models / CURRENT):
-        write_whole(models / CURRENT, f"{decision.model.name}\n".encode())
+    """Replaces CURRENT in one step, then records it: a crash between loses the line, not the model.
+
+    Where the record cannot be written, CURRENT stays.
+    """
     promotion = Promotion(
         at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         kind=kind,
@@ -126,22 +128,26 @@ def _switch(models: Path, decision: Decision, kind: str) -> None:
         gates=[gate.row() for gate in decision.gates],
         forced=[gate.name for gate in decision.overridden],
     )
-    with writable(models / PROMOTIONS):
-        append_promotion(models, promotion)
+    record = models / PROMOTIONS
+    if record.exists() and not record.is_file():
+        raise BadCommand(f"{record} is no file.", "It is the record of promotions: move away what is there.")
+    with writable(record), record.open("ab+") as stream:
+        with writable(models / CURRENT):
+            write_whole(models / CURRENT, f"{decision.model.name}\n".encode())
+        _append(stream, promotion)
+        sync_folder(models)
 
 
-def append_promotion(models: Path, promotion: Promotion) -> None:
-    """Appends a line to the record of `models`, durably; the caller holds the lock. Raises OSError."""
+def _append(stream: BinaryIO, promotion: Promotion) -> None:
+    """Appends a line to a record, durably; the caller holds the lock. Raises OSError."""
     line = json.dumps(asdict(promotion), ensure_ascii=False, allow_nan=False).encode() + b"\n"
-    with (models / PROMOTIONS).open("ab+") as stream:
-        if stream.tell():
-            stream.seek(-1, os.SEEK_END)
-            # What a crash cut short must not swallow this line too.
-            line = line if stream.read(1) == b"\n" else b"\n" + line
-        stream.write(line)
-        stream.flush()
-        os.fsync(stream.fileno())
-    sync_folder(models)
+    if stream.tell():
+        stream.seek(-1, os.SEEK_END)
+        # What a crash cut short must not swallow this line too.
+        line = line if stream.read(1) == b"\n" else b"\n" + line
+    stream.write(line)
+    stream.flush()
+    os.fsync(stream.fileno())
 
 
 def _refusal(decision: Decision) -> NotPromoted:
