@@ -101,6 +101,34 @@ def test_a_recipe_that_cannot_be_is_refused_by_its_key(tmp_path: Path, text: str
         load_recipe(str(file))
 
 
+SOURCE = "[[source]]\nname='mnist'\nshare=1"
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (f"[network]\nparameters = {{ classes = 12 }}\n{SOURCE}", "network.parameters.*expected 11"),
+        (f"[network]\nparameters = {{ classes = 10 }}\n{SOURCE}", "network.parameters.*expected 11"),
+        (
+            f"[network]\nparameters = {{ classes = 11, dropout = nan }}\n{SOURCE}",
+            "network.parameters.dropout",
+        ),
+        (f"[schedule]\nlearning_rate = inf\n{SOURCE}", "schedule.learning_rate"),
+        (f"[schedule]\nlearning_rate = 1e30\n{SOURCE}", "schedule.learning_rate"),
+        (f"[schedule]\nnone_weight = inf\n{SOURCE}", "schedule.none_weight"),
+        (f"[schedule]\nnone_weight = 1e30\n{SOURCE}", "schedule.none_weight"),
+        (f"{SOURCE}\nsamples = {10**23}", "source.0.samples"),
+    ],
+)
+def test_a_recipe_that_would_lose_its_training_at_the_end_is_refused_at_once(
+    tmp_path: Path, text: str, named: str
+) -> None:
+    file = tmp_path / "odd.toml"
+    file.write_text(text)
+    with pytest.raises(BadSettings, match=f"(?s){named}"):
+        load_recipe(str(file))
+
+
 def test_a_recipe_that_is_not_there_is_refused_with_those_that_are() -> None:
     with pytest.raises(BadSettings, match="default"):
         load_recipe("defalt")

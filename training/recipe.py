@@ -5,7 +5,15 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from processor.errors import BadSettings
 
@@ -28,11 +36,14 @@ Kind = Literal[
 
 WITHOUT_PATH = frozenset(("corrections", "letters", "rulings"))
 
+CLASSES = 11
+"""Ten digits and `none`: what the data are labelled with, and every model of this program tells apart."""
+
 SHIPPED = resources.files("training") / "recipes"
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Network(Section):
@@ -43,24 +54,38 @@ class Network(Section):
 
     start_from: str | None = None
     architecture: str = "strided-residual"
-    parameters: dict[str, Any] = Field(default_factory=lambda: {"classes": 11})
+    parameters: dict[str, JsonValue] = Field(default_factory=lambda: dict[str, JsonValue](classes=CLASSES))
+
+    @field_validator("parameters")
+    @classmethod
+    def _can_be_learned(cls, parameters: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        classes = parameters.get("classes", CLASSES)
+        if type(classes) is not int or classes != CLASSES:
+            raise ValueError(f"classes = {classes!r}; expected {CLASSES}, ten digits and none")
+        return parameters
 
 
 class Schedule(Section):
     """How long and how fast."""
 
-    seed: int = Field(1, ge=0)
-    epochs: int = Field(12, ge=1)
-    batches_per_epoch: int = Field(560, ge=1)
-    batch: int = Field(256, ge=2)
-    learning_rate: float = Field(6e-3, gt=0)
-    weight_decay: float = Field(0.02, ge=0)
+    seed: int = Field(1, ge=0, lt=1 << 63)
+    epochs: int = Field(12, ge=1, le=100_000)
+    batches_per_epoch: int = Field(560, ge=1, le=1_000_000)
+    batch: int = Field(256, ge=2, le=1 << 16)
+    learning_rate: float = Field(6e-3, gt=0, le=1)
+    weight_decay: float = Field(0.02, ge=0, le=10)
     label_smoothing: float = Field(0.02, ge=0, lt=1)
     averaging: float = Field(0.998, ge=0, lt=1, description="decay of the averaged weights, per step")
-    none_weight: float = Field(1.0, gt=0, description="how much a non-digit counts in the loss, against 1")
-    trim_from_epoch: int = Field(3, ge=0, description="from here on, ambiguous non-digits are left out")
+    none_weight: float = Field(
+        1.0, gt=0, le=1000, description="how much a non-digit counts in the loss, against 1"
+    )
+    trim_from_epoch: int = Field(
+        3, ge=0, le=100_000, description="from here on, ambiguous non-digits are left out"
+    )
     trim_below: float = Field(0.1, ge=0, lt=1, description="... those whose share of `none` is below this")
-    patience: int = Field(0, ge=0, description="stop after so many epochs that were no better; 0: never")
+    patience: int = Field(
+        0, ge=0, le=100_000, description="stop after so many epochs that were no better; 0: never"
+    )
 
 
 class Augment(Section):
@@ -84,10 +109,10 @@ class Source(Section):
     table: Path | None = Field(None, description="digit-strips: the CSV file,digits; truth.csv beside them")
     part: Literal["train", "test"] = Field("train", description="idx: which pair of the folder")
     licence: str = Field("not stated", min_length=1, description="goes into the manifest of the model")
-    share: float = Field(gt=0)
+    share: float = Field(gt=0, le=1e6)
     untouched: float = Field(0.0, ge=0, le=1)
     ambiguous: bool = False
-    samples: int = Field(-1, ge=-1)
+    samples: int = Field(-1, ge=-1, le=10_000_000)
     validation: float | None = Field(None, ge=0, lt=1)
 
     @property

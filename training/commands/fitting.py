@@ -26,7 +26,10 @@ def fit(
     ] = None,
     data: DataFolder = None,
     samples: Annotated[
-        int, typer.Option(min=-1, help="Take so many of each digit from every source; -1 takes all.")
+        int,
+        typer.Option(
+            min=-1, max=10_000_000, help="Take so many of each digit from every source; -1 takes all."
+        ),
     ] = -1,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Passes over the data.", show_default="the recipe's")
