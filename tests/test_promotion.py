@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -165,6 +166,28 @@ def npz(file: Path, **arrays: Any) -> None:
 
 
 IMAGES = np.zeros((3, 28, 28), np.uint8)
+
+
+def headed(header: bytes) -> bytes:
+    """An array of NumPy's format with any header."""
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+
+
+def packed(file: Path, array: bytes) -> None:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("images.npy", array)
+
+
+def flipped(file: Path) -> None:
+    """Deflated data in whose midst bits are flipped."""
+    np.savez_compressed(
+        file, images=np.arange(7840, dtype=np.uint8).reshape(10, 28, 28), labels=np.zeros(10, int)
+    )
+    content = bytearray(file.read_bytes())
+    content[60:160] = bytes(byte ^ 0xFF for byte in content[60:160])
+    file.write_bytes(content)
+
+
 NO_SETS: dict[str, Callable[[Path], object]] = {
     "text": lambda file: file.write_text("no zip"),
     "empty": lambda file: file.write_bytes(b""),
@@ -174,7 +197,19 @@ NO_SETS: dict[str, Callable[[Path], object]] = {
     "too few labels": lambda file: npz(file, images=IMAGES, labels=np.zeros(2, int)),
     "eleven": lambda file: npz(file, images=IMAGES, labels=np.array([1, 2, 11])),
     "words": lambda file: npz(file, images=IMAGES, labels=np.array(["1", "2", "3"])),
-    "bomb": lambda file: np.savez_compressed(file, images=np.zeros((130_000, 28, 28), np.uint8)),
+    "no sample": lambda file: npz(file, images=IMAGES[:0], labels=np.zeros(0, int)),
+    "no pixel": lambda file: npz(file, images=np.zeros((5, 0, 0), np.uint8), labels=np.zeros(5, int)),
+    "no image": lambda file: packed(file, b"no array at all"),
+    "empty array": lambda file: packed(file, b""),
+    "header cut": lambda file: packed(file, headed(b"{'descr': '|u1', 'shape': (3,")),
+    "header nested": lambda file: packed(file, headed(b"-" * 9900 + b"1")),
+    "header odd": lambda file: packed(file, headed(b"{[]: 1}")),
+    "header indented": lambda file: packed(file, headed(b"  x\n y")),
+    "lying header": lambda file: packed(
+        file, headed(b"{'descr': '|u1', 'fortran_order': False, 'shape': (99999999999, 28, 28)}")
+    ),
+    "flipped bits": lambda file: flipped(file),
+    "bomb": lambda file: np.savez_compressed(file, images=np.zeros((140_000, 28, 28), np.uint8)),
 }
 
 

@@ -1,6 +1,5 @@
 """The frozen sets: digits and non-digits that never change, so that all models are judged by the same."""
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from processor.prediction.glyphs import SIZE
 from processor.settings import shipped_archive
 from training import datasets, negatives
 from training.inks import NONE, Inks, per_digit
+from training.sources.arrays import read_npz
 
 FROZEN = "frozen.npz"
 """The shipped set; `frozen-….npz` beside it are a person's own, and gates as well."""
@@ -18,7 +18,7 @@ FROZEN = "frozen.npz"
 DIGITS, NON_DIGITS = 100, 200
 """How many of each digit the shipped set holds, and how many drawn marks."""
 
-_MAX_BYTES = 100_000_000
+_MAX_BYTES = 100 << 20
 _REMEDY = "Mend the file, or take it out of the archive."
 
 
@@ -41,16 +41,13 @@ def read_frozen(file: Path) -> Inks:
 
     Raises BadCommand with what was found and what was expected.
     """
-    try:
-        with zipfile.ZipFile(file) as packed:
-            size = sum(member.file_size for member in packed.infolist())
-        if size > _MAX_BYTES:
-            raise BadCommand(f"{file} unpacks to {size // 1_000_000} MB, at most 100 are read.", _REMEDY)
-        with np.load(file, allow_pickle=False) as arrays:
-            images, labels = arrays["images"], arrays["labels"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise BadCommand(f"{file} is no frozen set: {error}.", _REMEDY) from None
-    right = images.ndim == 3 and images.dtype == np.uint8 and labels.shape == images.shape[:1]
+    arrays = read_npz(file, ("images", "labels"), max_bytes=_MAX_BYTES)
+    for name in ("images", "labels"):
+        if name not in arrays:
+            raise BadCommand(f"{file} is no frozen set: there is no array {name!r}.", _REMEDY)
+    images, labels = arrays["images"], arrays["labels"]
+    right = images.ndim == 3 and images.dtype == np.uint8 and 0 not in images.shape
+    right = right and labels.shape == images.shape[:1]
     if not right or labels.dtype.kind not in "iu" or not np.isin(labels, range(NONE + 1)).all():
         raise BadCommand(
             f"{file}: images {images.dtype} {images.shape}, labels {labels.dtype} {labels.shape}; expected "

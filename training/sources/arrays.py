@@ -1,6 +1,7 @@
 """Sources of arrays: NumPy's npz, and MNIST's idx pair."""
 
 import math
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ WRITERS = ("groups", "writers")
 """Arrays that say who wrote a sample. The seed's `number` does not: it counts the files of one digit."""
 
 # What zipfile and NumPy raise on archives that are none, cut short, encrypted, pickled, or lie about a shape.
+# NumPy parses a header as Python, and lets through what its tokens and its nesting raise.
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -31,6 +33,10 @@ _DAMAGE = (
     OverflowError,
     NotImplementedError,
     RuntimeError,
+    tokenize.TokenError,
+    SyntaxError,
+    TypeError,
+    MemoryError,
 )
 
 
@@ -78,12 +84,12 @@ def _idx_file(folder: Path, stem: str, what: str, rank: int) -> Path:
     raise BadCommand(f"{folder} has no {names[0]}, zipped or not.", _REMEDY)
 
 
-def read_npz(file: Path, names: tuple[str, ...]) -> Mapping[str, NDArray[Any]]:
+def read_npz(file: Path, names: tuple[str, ...], *, max_bytes: int = MAX_BYTES) -> Mapping[str, NDArray[Any]]:
     """Those of the arrays `names` that are there; no array is larger than it says, or than fits."""
     try:
         with zipfile.ZipFile(file) as archive:
             there = [name for name in names if f"{name}.npy" in archive.namelist()]
-            return {name: _read_array(archive, f"{name}.npy") for name in there}
+            return {name: _read_array(archive, f"{name}.npy", max_bytes) for name in there}
     except FileNotFoundError:
         raise BadCommand(f"{file} does not exist.", _REMEDY) from None
     except _DAMAGE as error:
@@ -91,7 +97,7 @@ def read_npz(file: Path, names: tuple[str, ...]) -> Mapping[str, NDArray[Any]]:
         raise BadCommand(f"{file} cannot be read as npz: {reason}.", _REMEDY) from None
 
 
-def _read_array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
+def _read_array(archive: zipfile.ZipFile, name: str, max_bytes: int) -> NDArray[Any]:
     """One array, after its header was found to be of a size that the archive can hold."""
     stated = archive.getinfo(name).file_size
     with archive.open(name) as stream:
@@ -100,9 +106,9 @@ def _read_array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
         shape, _, kind = header(stream)
     if kind.hasobject:
         raise ValueError(f"{name} holds pickled objects, which could run code")
-    if stated > MAX_BYTES or math.prod(shape) * kind.itemsize > stated:
+    if stated > max_bytes or math.prod(shape) * kind.itemsize > stated:
         size = "×".join(map(str, shape))
-        raise ValueError(f"{name} is said to be {size} {kind}; at most {MAX_BYTES >> 20} MB are read")
+        raise ValueError(f"{name} is said to be {size} {kind}; at most {max_bytes >> 20} MB are read")
     with archive.open(name) as stream:
         array: NDArray[Any] = npy.read_array(stream, allow_pickle=False)
         return array
