@@ -129,6 +129,38 @@ def test_a_recipe_that_would_lose_its_training_at_the_end_is_refused_at_once(
         load_recipe(str(file))
 
 
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (f"schedule = 5\n{SOURCE}", "schedule"),
+        (f"schedule = 'x'\n{SOURCE}", "schedule"),
+        (f"[[schedule]]\nseed = 1\n{SOURCE}", "schedule"),
+        (f"{SOURCE}\nkind='npz'\npath=\"a\\u0000b\"", r"source.0.path = 'a\\x00b'"),
+        (f"{SOURCE}\nkind='npz'\npath='~nouserx/b'", "source.0.path = '~nouserx/b'"),
+        (f"{SOURCE}\nkind='digit-strips'\npath='a'\ntable='~nouserx/b'", "source.0.table = '~nouserx/b'"),
+        (f"[schedule]\nseed = {'1' * 5000}\n{SOURCE}", "seed = 111"),
+        (f"[network]\nparameters = {'[' * 3000}", r"parameters = \[\["),
+        ("[[source]]\nname='mnist'\nshare=inf", "source.0.share"),
+        ("[[source]]\nname='mnist'\nshare=1e308\n[[source]]\nname='marks'\nshare=1e308", "source.1.share"),
+        (f"[schedule]\nseed = {10**23}\n{SOURCE}", "schedule.seed"),
+        (f"[schedule]\nbatch = {10**12}\n{SOURCE}", "schedule.batch"),
+        (f"[schedule]\nepochs = {10**19}\n{SOURCE}", "schedule.epochs"),
+        (f"[network]\nparameters = 3\n{SOURCE}", "network.parameters"),
+        ("source = 3", "source"),
+        ("source = [3]", "source.0"),
+    ],
+)
+def test_a_recipe_of_odd_values_is_refused_by_its_key_with_its_exit_code(
+    tmp_path: Path, text: str, named: str
+) -> None:
+    file = tmp_path / "odd.toml"
+    file.write_text(text)
+    with pytest.raises(BadSettings, match=f"(?s)odd.toml.*{named}") as caught:
+        load_recipe(str(file), batches_per_epoch=2)
+    assert caught.value.exit_code == 3
+    assert caught.value.remedy
+
+
 def test_a_recipe_that_is_not_there_is_refused_with_those_that_are() -> None:
     with pytest.raises(BadSettings, match="default"):
         load_recipe("defalt")

@@ -151,27 +151,50 @@ def load_recipe(name: str, **schedule: int | None) -> Recipe:
     Raises BadSettings with the file, the key and what would be right.
     """
     text, where = _find(name)
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise BadSettings(f"{where} is not valid TOML: {error}.", "Mend the line it names.") from None
-    _place_sources(content, Path(where).parent)
+    content = _parsed(text, where)
+    _place_sources(content, where)
     wanted = {key: value for key, value in schedule.items() if value is not None}
-    content["schedule"] = {**content.get("schedule", {}), **wanted}
+    plan = content.get("schedule", {})
+    if isinstance(plan, dict):
+        content["schedule"] = {**plan, **wanted}
     try:
         return Recipe(name=Path(name).stem, **content)
     except (ValidationError, TypeError) as error:
         raise BadSettings(f"{where} is refused: {error}", "Compare it with a shipped recipe.") from None
 
 
-def _place_sources(content: dict[str, Any], folder: Path) -> None:
+def _parsed(text: str, where: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadSettings(f"{where} is not valid TOML: {error}.", "Mend the line it names.") from None
+    except (ValueError, RecursionError) as error:
+        # Numbers of thousands of digits and brackets in brackets: the parser says neither where nor what.
+        longest = max(text.splitlines(), key=len)
+        raise BadSettings(
+            f"{where} cannot be read: {error}; its longest line begins with {longest[:40]!r}.",
+            "Shorten what that line says.",
+        ) from None
+
+
+def _place_sources(content: dict[str, Any], where: str) -> None:
     """Makes the paths of sources whole: they start from the recipe's file, which a manifest does not have."""
     sources = content.get("source")
-    for source in sources if isinstance(sources, list) else []:
+    for number, source in enumerate(sources if isinstance(sources, list) else []):
         for key in ("path", "table"):
             if isinstance(source, dict) and isinstance(source.get(key), str):
                 source.setdefault("name", source[key])
-                source[key] = str((folder / Path(source[key]).expanduser()).resolve())
+                source[key] = _placed(source[key], where, f"source.{number}.{key}")
+
+
+def _placed(path: str, where: str, key: str) -> str:
+    try:
+        return str((Path(where).parent / Path(path).expanduser()).resolve())
+    # A home that is nobody's, a name with a null byte, a link that leads to itself.
+    except (ValueError, RuntimeError, OSError) as error:
+        raise BadSettings(
+            f"{where} is refused: {key} = {path!r} is no path: {error}.", "Correct it."
+        ) from None
 
 
 def shipped_recipes() -> list[str]:
@@ -183,7 +206,7 @@ def _find(name: str) -> tuple[str, str]:
         return (SHIPPED / f"{name}.toml").read_text("utf-8"), f"The recipe {name}"
     try:
         return Path(name).read_text("utf-8"), name
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         known = ", ".join(shipped_recipes())
         raise BadSettings(
             f"There is no recipe {name!r} ({error}).", f"Name a TOML file, or one of: {known}."
