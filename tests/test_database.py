@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -26,6 +27,7 @@ from processor.results.schema import (
     readings,
     scans,
 )
+from processor.results.snapshot import copy_database
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 BOX = {"x": 1, "y": 2, "width": 3, "height": 4}
@@ -409,6 +411,98 @@ class TestReadOnly:
         path.touch()
         with pytest.raises(BadDatabase, match="holds no"):
             open_read_only(url_of(path))
+
+
+class TestSnapshot:
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "copy"
+        folder.mkdir()
+        return folder
+
+    def test_holds_what_was_committed_when_it_was_taken(
+        self, engine: Engine, path: Path, folder: Path
+    ) -> None:
+        fill(engine)
+        with writing(engine) as connection:
+            connection.execute(update(numbers).values(text="not committed"))
+            copy = open_read_only(url_of(path), copy_in=folder)
+        with reading(copy) as connection:
+            assert connection.execute(select(readings.c.text)).all() == [("7",)]
+            with pytest.raises(Exception, match=r"not authorized|readonly"):
+                connection.execute(numbers.delete())
+        copy.dispose()
+
+    def test_never_mixes_two_states(self, path: Path, folder: Path) -> None:
+        """The database is copied with both at 1; before its WAL is, that begins anew and tells of a only."""
+        with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+            writer.execute("PRAGMA journal_mode = WAL")
+            for name in ("a", "b"):
+                writer.execute(f"CREATE TABLE {name} AS SELECT 1 AS value")
+            writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            script = "UPDATE b SET value = 2; PRAGMA wal_checkpoint(TRUNCATE); UPDATE a SET value = 2"
+            waiting = [lambda: writer.executescript(script)]
+
+            def when_copied(event: str, args: tuple[Any, ...]) -> None:
+                if event == "shutil.copyfile" and str(args[0]).endswith("-wal") and waiting:
+                    waiting.pop()()
+
+            sys.addaudithook(when_copied)
+            copy = copy_database(path, folder)
+            assert waiting == []
+        with closing(sqlite3.connect(copy)) as connection:
+            assert connection.execute("SELECT a.value, b.value FROM a, b").fetchall() == [(2, 2)]
+
+    def test_gives_up_where_somebody_writes_all_the_while(self, path: Path, folder: Path) -> None:
+        path.touch()
+        stopped: list[bool] = []
+
+        def when_copied(event: str, args: tuple[Any, ...]) -> None:
+            if event == "shutil.copyfile" and args[0] == path and not stopped:
+                path.write_bytes(path.read_bytes() + b"more")
+
+        sys.addaudithook(when_copied)
+        with pytest.raises(BadDatabase, match="written to all the while") as caught:
+            copy_database(path, folder)
+        stopped.append(True)
+        assert str(path) in caught.value.message
+
+    def test_a_crash_in_rollback_mode_is_mended_in_the_copy(
+        self, engine: Engine, path: Path, folder: Path
+    ) -> None:
+        fill(engine)
+        engine.dispose()
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("PRAGMA journal_mode = DELETE")
+            connection.execute("PRAGMA cache_size = 1")
+            connection.execute("BEGIN")
+            connection.execute("UPDATE numbers SET text = 'unfinished'")
+            connection.execute("CREATE TABLE padding AS SELECT randomblob(500000)")
+            files = {file: file.read_bytes() for file in path.parent.iterdir() if file.is_file()}
+        for file, content in files.items():
+            file.write_bytes(content)
+        assert path.with_name("results.db-journal") in files
+        copy = open_read_only(url_of(path), copy_in=folder)
+        with reading(copy) as connection:
+            assert connection.execute(select(readings.c.text)).all() == [("7",)]
+        copy.dispose()
+        assert {file: file.read_bytes() for file in path.parent.iterdir() if file.is_file()} == files
+
+    def test_what_is_wrong_is_said_of_the_database_and_not_of_its_copy(
+        self, path: Path, folder: Path
+    ) -> None:
+        for content, says in ((b"", "holds no"), (b"these are my notes\n" * 100, "no database")):
+            path.write_bytes(content)
+            with pytest.raises(BadDatabase, match=says) as caught:
+                open_read_only(url_of(path), copy_in=folder)
+            assert str(path) in caught.value.message
+            assert str(folder) not in caught.value.message
+
+    def test_a_folder_that_takes_no_copy_is_named(self, engine: Engine, path: Path, folder: Path) -> None:
+        with pytest.raises(BadDatabase, match="cannot be copied") as caught:
+            open_read_only(url_of(path), copy_in=folder / "gone")
+        assert str(path) in caught.value.message
+        assert str(folder / "gone") in caught.value.remedy
 
 
 def test_every_table_and_view_is_named_here() -> None:

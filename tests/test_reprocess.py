@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -649,6 +650,32 @@ def test_a_model_is_tried_on_what_was_read_and_then_replaces_it(home: Path, proc
     (home / "inbox" / "b.png").write_bytes(content)
     counts = json.loads(processor("run", "--once", "--json", "--quiet").stdout)
     assert (counts["seen"], counts["ignored"]) == (1, 1)
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("kind", ["wal", "a left-over WAL", "delete"])
+def test_a_difference_leaves_every_byte_as_it_was(
+    shelf: Shelf, home: Path, processor: Command, kind: str
+) -> None:
+    shelf.put("a.png", a_page(number_at(0, "12"))).unlink()
+    path = shelf.results / "results.db"
+    left = contents(shelf.results) if kind == "a left-over WAL" else {}
+    shelf.database.dispose()
+    for file, content in left.items():
+        file.write_bytes(content)  # as a kill leaves it, with what was committed in the WAL alone
+    if kind == "delete":
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("PRAGMA journal_mode = DELETE")
+    name_current(home / "models_archive", "new")
+    before = contents(home)
+    assert (path.with_name("results.db-wal") in before) == (kind == "a left-over WAL")
+    done = processor("reprocess", "--diff", "--json", "--workers", "1")
+    assert done.returncode == Exit.SOME_FAILED, done.stderr
+    assert "original is neither" in json.loads(done.stdout)["faults"][0]["message"]
+    assert contents(home) == before
 
 
 def test_what_cannot_be_is_refused_before_anything_is_read(home: Path, processor: Command) -> None:

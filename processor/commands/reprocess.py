@@ -3,7 +3,7 @@
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from processor.prediction.archive import ModelFolder, find_model
 from processor.records import NumberReading, Status
 from processor.rereading import Reread, Rereading
 from processor.results.comparison import Pair, tally
-from processor.results.database import open_database
+from processor.results.database import open_database, open_read_only
 from processor.results.publish import stored_name
 from processor.results.replacement import StoredScan, stored_scans
 from processor.results.tables import write_all_numbers
@@ -44,22 +44,33 @@ def reprocess(
     if not diff:
         start.check_folders(settings)
     chosen = find_model(settings.models_archive, model or settings.values.recognition.model)
-    database = open_database(settings.database_url, create=not diff)
     try:
-        scans = stored_scans(database, files)
-        _say_other_settings(scans, settings, words)
-        rereads = _read(settings, scans, database, chosen, diff=diff, words=words)
-        if not diff and any(reread.fault is None for reread in rereads):
-            write_all_numbers(database, settings.results / "numbers.csv")
+        with _database(settings, diff) as database:
+            scans = stored_scans(database, files)
+            _say_other_settings(scans, settings, words)
+            rereads = _read(settings, scans, database, chosen, diff=diff, words=words)
+            if not diff and any(reread.fault is None for reread in rereads):
+                write_all_numbers(database, settings.results / "numbers.csv")
     except KeyboardInterrupt:
         words.warn("Interrupted: the scans that were not finished keep the records they have.")
         return Exit.INTERRUPTED
-    finally:
-        database.dispose()
     document = _document(chosen, scans, rereads, stored=not diff)
     document["seconds"] = round(time.monotonic() - started, 3)
     print_json(document) if as_json else _print(document)
     return Exit.SOME_FAILED if document["faults"] else Exit.DONE
+
+
+@contextmanager
+def _database(settings: LoadedSettings, diff: bool) -> Iterator[Database]:
+    """To be written to, or, where nothing is stored, a copy of it as it stands now."""
+    with ExitStack() as left:
+        if diff:
+            folder = left.enter_context(tempfile.TemporaryDirectory())
+            database = open_read_only(settings.database_url, copy_in=Path(folder))
+        else:
+            database = open_database(settings.database_url)
+        left.callback(database.dispose)
+        yield database
 
 
 def _read(

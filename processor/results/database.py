@@ -21,6 +21,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from processor.errors import BadDatabase, Transient
 from processor.results.schema import VIEWS, metadata
+from processor.results.snapshot import copy_database
 
 BUSY_SECONDS = 30.0
 _RIGHTS = "Check the permissions of the file and of its folder: SQLite writes two more files beside it."
@@ -46,16 +47,22 @@ def open_database(url: str, *, create: bool = True, busy_seconds: float = BUSY_S
     return engine
 
 
-def open_read_only(url: str) -> Engine:
+def open_read_only(url: str, *, copy_in: Path | None = None) -> Engine:
     """An engine whose connections can only read, for queries that people type.
 
+    With `copy_in`, a folder, they read a copy there of a SQLite database as it stands now: no file beside the
+    database is made or changed then, not even SQLite's own.
     Raises BadDatabase where there is no database, or no tables in it yet.
     """
     engine = _engine(url)
     path = _sqlite_file(engine)
     if path is not None:
         _check_file(path, create=False)
-        engine = create_engine(engine.url, creator=lambda: _connect_read_only(path))
+        read = f"{path.as_uri()}?mode=ro"
+        if copy_in is not None:
+            # What a crash left unfinished in the copy, SQLite mends first: for that it has to write.
+            read = f"{copy_database(path, copy_in).as_uri()}?mode=rw"
+        engine = create_engine(engine.url, creator=lambda: _connect_read_only(read))
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
     else:
         engine = engine.execution_options(postgresql_readonly=True)
@@ -166,9 +173,9 @@ def _authorise(action: int, first: str | None, *_: str | None) -> int:
     return sqlite3.SQLITE_OK if action in _READING or looks else sqlite3.SQLITE_DENY
 
 
-def _connect_read_only(path: Path) -> sqlite3.Connection:
+def _connect_read_only(address: str) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        path.as_uri() + "?mode=ro",
+        address,
         uri=True,
         timeout=BUSY_SECONDS,
         isolation_level=None,
