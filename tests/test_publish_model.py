@@ -137,6 +137,17 @@ def test_a_run_that_does_not_prove_itself_is_not_published(models: Path, tmp_pat
     assert not models.exists()
 
 
+def test_a_run_is_published_from_where_it_lies_and_by_a_link(
+    models: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "latest").symlink_to(run)
+    assert find_run(tmp_path / "latest").name == "run"
+    assert publish(tmp_path / "latest", models, "by-link").name == "by-link"
+    monkeypatch.chdir(run)
+    assert find_run(Path()).name == "run"
+    assert content(publish(Path(), models, "from-within").path).keys() == content(models / "by-link").keys()
+
+
 def test_a_folder_without_a_finished_run_says_how_to_train_one(tmp_path: Path) -> None:
     with pytest.raises(BadModel, match="training fit"):
         find_run(tmp_path)

@@ -66,6 +66,8 @@ def publish(run: Path, models: Path, name: str, notice: Notice = unheard) -> Mod
     Raises BadCommand where the name is taken or cannot be a folder's, BadModel where the run is damaged.
     """
     refuse_name(models, name)
+    # A manifest knows its folder by name: "." and a link have another.
+    run = run.resolve()
     model = Classifier.load(run).model
     created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     manifest = {**model.manifest, "name": name, "created_at": created}
@@ -145,7 +147,8 @@ def data_row(source: str, count: int, digest: str, licence: str | None = None) -
 
 
 def find_run(run: Path) -> ModelFolder:
-    """The finished run in the folder `run`. Raises BadModel where it holds no weights yet."""
+    """The finished run in the folder `run`, or where that leads. Raises BadModel where there is none yet."""
+    run = run.resolve()
     if not (run / MANIFEST).is_file():
         raise BadModel(f"{run} holds no finished run.", "Train one with `training fit --out FOLDER`.")
     return archive.verify(run)
