@@ -307,10 +307,29 @@ def test_what_was_in_use_before_is_never_the_model_in_use_nor_unknown(
     assert set(before) <= {name for row in rows for name in row[:2]}
 
 
-def test_a_line_of_the_record_that_makes_no_sense_is_passed_over(tmp_path: Path) -> None:
+def test_a_line_of_the_record_that_makes_no_sense_is_named_and_passed_over(tmp_path: Path) -> None:
     good = {"at": "2026-11-22T12:00:00Z", "kind": "promote", "name": "b", "previous": "a"}
     lines: list[Any] = [good, [], 7, {**good, "name": 7}, {"name": "b"}, {**good, "later": 1}]
+    lines += [{**good, "forced": [1]}, {**good, "gates": ["none"]}, {**good, "kind": None}]
+    lines += [{**good, "at": "\ud800"}, {**good, "forced": "all"}]
     text = "\n".join(json.dumps(line) for line in lines)
-    (tmp_path / "PROMOTIONS").write_bytes(text.encode() + b"\n\xff\n" + b"[" * 100_000 + b"\n{")
-    assert [found.name for found in read_promotions(tmp_path)] == ["b"]
-    assert read_promotions(tmp_path / "absent") == []
+    (tmp_path / "PROMOTIONS").write_bytes(text.encode() + b"\n\xff\n\n" + b"[" * 100_000 + b"\n{")
+    heard: list[str] = []
+    assert [found.name for found in read_promotions(tmp_path, heard.append)] == ["b"]
+    numbers = [*range(2, 13), 14, 15]
+    assert [text.split(" is damaged")[0] for text in heard] == [
+        f"{tmp_path / 'PROMOTIONS'}: line {number}" for number in numbers
+    ]
+    assert max(map(len, heard)) < 300
+    assert read_promotions(tmp_path / "absent", heard.append) == []
+    assert len(heard) == len(numbers)
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_a_record_that_is_no_file_is_named_and_not_waited_for(
+    tmp_path: Path, make: Callable[[Path], object]
+) -> None:
+    make(tmp_path / "PROMOTIONS")
+    heard: list[str] = []
+    assert read_promotions(tmp_path, heard.append) == []
+    assert "PROMOTIONS is no file" in heard[0]

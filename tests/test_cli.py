@@ -468,6 +468,16 @@ def test_a_damaged_model_is_named_and_stops_only_who_needs_it(call: Call, archiv
     assert "half" in err
 
 
+def test_a_damaged_line_of_the_record_is_named_and_the_models_are_listed(call: Call, archive: Path) -> None:
+    line = {"at": "2026-11-22T12:00:00Z", "kind": "promote", "name": names(archive), "previous": None}
+    (archive / "PROMOTIONS").write_text(json.dumps({**line, "forced": [1]}) + "\n")
+    for options in ([], ["--json"]):
+        code, out, err = call("models", *options)
+        assert code == 0
+        assert names(archive) in out
+        assert "PROMOTIONS: line 1 is damaged" in err
+
+
 # config
 
 

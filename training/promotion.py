@@ -83,7 +83,7 @@ def rollback(models: Path, notice: Notice = unheard) -> Decision:
     """
     with locked(models):
         current = _name_in_use(models)
-        for name in models_before(read_promotions(models), current):
+        for name in models_before(read_promotions(models, notice), current):
             try:
                 model = Classifier.load(archive.find_model(models, name).path).model
             except BadModel as error:

@@ -19,7 +19,7 @@ def models(settings: LoadedSettings, *, as_json: bool, words: Words) -> None:
     usable = [model for model in listed if isinstance(model, ModelFolder)]
     damaged = [model for model in listed if isinstance(model, BadModel)]
     current = _current(settings)
-    last = {promotion.name: promotion for promotion in read_promotions(archive)}
+    last = {promotion.name: promotion for promotion in read_promotions(archive, words.warn)}
     described = [_described(model, current, last.get(model.name)) for model in usable]
     if as_json:
         print_json(
