@@ -166,7 +166,7 @@ def test_killed_at_twenty_random_moments_it_comes_to_the_same_bits(home: Path) -
 
 
 def moment(run: Path, number: int, chance: random.Random) -> Callable[[], bool]:
-    """At the start, at one of the 48 batches' checkpoints, or while the finished run is measured and moved."""
+    """At the start, at one of the 48 batches, or while the finished run is measured and moved."""
     if number < 3:
         return (run / runs.SAMPLES).exists
     if number < 14:
