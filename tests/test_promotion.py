@@ -437,6 +437,16 @@ def kept(models: Path, settings: Path, **options: Any) -> dict[str, str]:
     return {found.name: found.kept for found in prune(models, load_settings(settings), **options)}
 
 
+def add_database(settings: Path, read_by: str) -> None:
+    """A results database in which the model `read_by` has read."""
+    loaded = load_settings(settings)
+    loaded.results.mkdir()
+    engine = open_database(loaded.database_url)
+    with writing(engine) as connection:
+        connection.execute(model_rows.insert().values(name=read_by, first_used_at=datetime.now(UTC)))
+    engine.dispose()
+
+
 def test_pruning_keeps_what_is_in_use_what_was_before_and_the_newest(
     models: Path, settings_file: Path
 ) -> None:
@@ -453,12 +463,7 @@ def test_pruning_keeps_what_is_in_use_what_was_before_and_the_newest(
 def test_pruning_keeps_what_is_pinned_used_or_damaged(models: Path, settings_file: Path) -> None:
     promote(models, "three")
     settings_file.write_text(settings_file.read_text() + '[recognition]\nmodel = "other-three"\n')
-    loaded = load_settings(settings_file)
-    loaded.results.mkdir()
-    engine = open_database(loaded.database_url)
-    with writing(engine) as connection:
-        connection.execute(model_rows.insert().values(name="four", first_used_at=datetime.now(UTC)))
-    engine.dispose()
+    add_database(settings_file, read_by="four")
     (models / "none" / "manifest.json").unlink()
     reasons = kept(models, settings_file, keep=0)
     assert reasons == {
@@ -468,6 +473,37 @@ def test_pruning_keeps_what_is_pinned_used_or_damaged(models: Path, settings_fil
         "none": "cannot be verified",
     }
     assert model_names(models) == sorted(reasons)
+
+
+def test_a_database_in_a_folder_with_a_question_mark_keeps_the_models_it_names(
+    models: Path, tmp_path: Path
+) -> None:
+    project = tmp_path / "what? is this"
+    project.mkdir()
+    settings = project / "settings.toml"
+    settings.write_text(f"[paths]\nmodels_archive = {str(models)!r}\n")
+    promote(models, "three")
+    add_database(settings, read_by="four")
+    reasons = kept(models, settings, keep=0, dry_run=True)
+    assert reasons["four"] == "read scans that are in the database"
+    assert reasons["none"] == ""
+
+
+def test_without_a_database_all_that_was_ever_in_use_stays(models: Path, settings_file: Path) -> None:
+    for name in ("four", "three", "other-three"):
+        promote(models, name, force=True)
+    heard: list[str] = []
+    reasons = kept(models, settings_file, keep=0, notice=heard.append)
+    assert reasons == {
+        "three": "was in use before",
+        "other-three": "in use",
+        "four": "was in use, and there is no database to say for what",
+        "none": "",
+    }
+    assert "results.db: every model that was ever in use stays" in heard[0]
+    add_database(settings_file, read_by="three")
+    assert kept(models, settings_file, keep=0, notice=heard.append)["four"] == ""
+    assert len(heard) == 1
 
 
 def test_pruning_removes_nothing_where_the_database_or_current_cannot_be_read(
@@ -546,6 +582,9 @@ def test_the_command_refuses_overrides_and_goes_back(models: Path, home: Path) -
     assert "overridden: frozen, digit 3" in forced.stderr
     assert "three is the model in use; before: four" in call("rollback").stderr
     assert "three is the model in use already" in call("promote", "three").stderr
+    loaded = load_settings()
+    loaded.results.mkdir(exist_ok=True)
+    open_database(loaded.database_url).dispose()
     listed = json.loads(call("prune", "--keep", "0", "--json").stdout)["models"]
     found = {model["name"]: model["kept"] for model in listed}
     assert found == {"three": "in use", "four": "", "other-three": "", "none": ""}

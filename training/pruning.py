@@ -1,22 +1,22 @@
 """Pruning: old models that nothing refers to any more are removed, and it is said what is kept and why."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import make_url, select
+from sqlalchemy import select
 
 from processor.errors import BadModel
 from processor.prediction import archive
 from processor.prediction.archive import ModelFolder
-from processor.prediction.promotions import models_before, read_promotions
-from processor.results.database import open_read_only, reading
+from processor.prediction.promotions import Promotion, models_before, read_promotions
+from processor.results.database import database_file, open_read_only, reading
 from processor.results.publish import sync_folder
 from processor.results.schema import models as model_rows
 from processor.results.schema import scans
 from processor.settings import LoadedSettings, shipped_archive
-from training.staging import locked, remove_folder, writable
+from training.staging import Notice, locked, remove_folder, unheard, writable
 
 KEEP = 5
 SHIPPED = "SHIPPED"
@@ -34,32 +34,49 @@ class Candidate:
 
 
 def prune(
-    models: Path, settings: LoadedSettings, *, keep: int = KEEP, dry_run: bool = False
+    models: Path,
+    settings: LoadedSettings,
+    *,
+    keep: int = KEEP,
+    dry_run: bool = False,
+    notice: Notice = unheard,
 ) -> list[Candidate]:
     """Removes the models that nothing needs, but for the `keep` newest; a `dry_run` only names them.
 
     Needed is what is in use, was in use before it, is named in recognition.model, read a scan in the results
-    database, or came with the program. What cannot be verified stays: nobody can say what it is.
+    database, or came with the program; where there is no database, all that was ever in use. What cannot be
+    verified stays: nobody can say what it is. `notice` hears of a missing database and a damaged record.
 
     Raises BadModel where CURRENT, BadDatabase where the database cannot be read: nothing is removed then.
     """
     with locked(models):
-        listed = judge_models(models, needed(models, settings), keep)
+        listed = judge_models(models, needed(models, settings, notice), keep)
         for found in listed:
             if not found.kept and not dry_run:
                 _remove(models / found.name)
         return listed
 
 
-def needed(models: Path, settings: LoadedSettings) -> dict[str, str]:
+def needed(models: Path, settings: LoadedSettings, notice: Notice = unheard) -> dict[str, str]:
     """The names that must stay, each with its reason. Raises BadModel and BadDatabase."""
     current = archive.current_name(models)
-    reasons = dict.fromkeys(shipped_names(), "came with the program")
+    record = read_promotions(models, notice)
+    reasons: dict[str, str] = {}
+    if not database_is_there(settings):
+        # It may have been moved away, and its records would name models that nobody could find any more.
+        reasons = dict.fromkeys(_ever_used(record), "was in use, and there is no database to say for what")
+        file = database_file(settings.database_url)
+        notice(f"There is no database {file}: every model that was ever in use stays.")
+    reasons |= dict.fromkeys(shipped_names(), "came with the program")
     reasons |= dict.fromkeys(used_names(settings), "read scans that are in the database")
-    before = models_before(read_promotions(models), current)
-    reasons |= dict.fromkeys(before[:1], "was in use before")
+    reasons |= dict.fromkeys(models_before(record, current)[:1], "was in use before")
     pinned = settings.values.recognition.model
     return {**reasons, pinned: "named in recognition.model", current: "in use"}
+
+
+def _ever_used(record: Sequence[Promotion]) -> set[str]:
+    names = {name for promotion in record for name in (promotion.name, promotion.previous)}
+    return {name for name in names if name is not None}
 
 
 def judge_models(models: Path, reasons: Mapping[str, str], keep: int) -> list[Candidate]:
@@ -104,9 +121,8 @@ def used_names(settings: LoadedSettings) -> set[str]:
 
 def database_is_there(settings: LoadedSettings) -> bool:
     """Whether there is a results database; one on a server is taken to be there."""
-    url = settings.database_url
-    file = make_url(url).database if url.startswith("sqlite:") else None
-    return file is None or Path(file).exists()
+    file = database_file(settings.database_url)
+    return file is None or file.exists()
 
 
 def shipped_names() -> list[str]:

@@ -71,6 +71,11 @@ def open_read_only(url: str, *, copy_in: Path | None = None) -> Engine:
     return engine
 
 
+def database_file(url: str) -> Path | None:
+    """The file that `url` names; `None` for a database on a server. Raises BadDatabase."""
+    return _sqlite_file(_engine(url))
+
+
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """A transaction that writes: it takes the write lock at its start and commits at its end.

@@ -92,7 +92,7 @@ def prune(
     from training.pruning import prune
     from training.publish import own_archive
 
-    listed = prune(own_archive(loaded), loaded, keep=keep, dry_run=dry_run)
+    listed = prune(own_archive(loaded), loaded, keep=keep, dry_run=dry_run, notice=words.warn)
     gone = [found for found in listed if not found.kept]
     freed = round(sum(found.megabytes for found in gone), 3)
     rows = [(found.name, found.created_at, round(found.megabytes, 3), found.kept) for found in listed]
