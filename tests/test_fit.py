@@ -1,5 +1,7 @@
 """The training loop: batches and loss, stops that change nothing, checkpoints, early stop, spoiled glyphs."""
 
+import hashlib
+import json
 import multiprocessing
 import os
 import signal
@@ -18,7 +20,7 @@ from torch import nn
 from processor.errors import BadCommand, Transient
 from processor.prediction.glyphs import normalise
 from tests.sample_sources import sample_digits
-from tests.tiny_training import Watching, a_corpus, a_recipe, figures, weights
+from tests.tiny_training import Watching, a_corpus, a_recipe, figures, files_below, weights
 from training.augment import Hand
 from training.checkpoints import KEPT, Checkpoint, Checkpoints, differences
 from training.course import train
@@ -252,6 +254,63 @@ def test_a_training_without_one_whole_checkpoint_says_how_to_begin_again(tmp_pat
         checkpoints.newest(warnings.append)
     assert len(warnings) == 2
     assert Checkpoints(tmp_path / "none", ORIGIN).newest(pytest.fail) is None
+
+
+def rewritten(file: Path, **changed: object) -> None:
+    """The checkpoint with other values (without those that are None), and the hash that belongs to them."""
+    content = {**json.loads(file.read_text())["content"], **changed}
+    content = {key: value for key, value in content.items() if value is not None}
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    file.write_text(json.dumps({"content": content, "sha256": digest}))
+
+
+def test_a_checkpoint_of_a_newer_format_is_refused_and_kept(tmp_path: Path) -> None:
+    checkpoints = saved_thrice(tmp_path)
+    rewritten(tmp_path / "batch-00000006.json", format=2)
+    before = files_below(tmp_path)
+    with pytest.raises(BadCommand, match=r"batch-00000006\.json is of format 2, this program reads 1"):
+        checkpoints.newest(pytest.fail)
+    assert files_below(tmp_path) == before
+
+
+@pytest.mark.parametrize("suffix", [".json", ".safetensors"])
+def test_a_checkpoint_that_cannot_be_read_is_refused_and_kept(tmp_path: Path, suffix: str) -> None:
+    """A link to itself stands for whatever the system refuses: rights do not bind every user."""
+    checkpoints = saved_thrice(tmp_path)
+    file = tmp_path / f"batch-00000006{suffix}"
+    file.unlink()
+    file.symlink_to(file)
+    with pytest.raises(BadCommand, match=rf"batch-00000006\{suffix} cannot be read.*--restart"):
+        checkpoints.newest(pytest.fail)
+    assert file.is_symlink()
+    checkpoints.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("key", ["format", "batch", "state", "origin", "tensors"])
+def test_a_checkpoint_without_one_of_its_keys_is_damaged(tmp_path: Path, key: str) -> None:
+    checkpoints = saved_thrice(tmp_path)
+    rewritten(tmp_path / "batch-00000006.json", **{key: None})
+    warnings: list[str] = []
+    found = checkpoints.newest(warnings.append)
+    assert found is not None
+    assert found.batch == 4
+    assert f"batch-00000006.json is damaged: it has no {key}" in warnings[0]
+
+
+@pytest.mark.parametrize("suffix", [".json", ".safetensors"])
+def test_a_folder_in_place_of_a_checkpoint_is_damaged(tmp_path: Path, suffix: str) -> None:
+    checkpoints = saved_thrice(tmp_path)
+    place = tmp_path / f"batch-00000006{suffix}"
+    place.unlink()
+    (place / "within").mkdir(parents=True)
+    warnings: list[str] = []
+    found = checkpoints.newest(warnings.append)
+    assert found is not None
+    assert found.batch == 4
+    assert "batch-00000006.json is damaged" in warnings[0]
+    assert len(checkpoints) == 1
+    assert not place.exists()
 
 
 def test_checkpoints_of_another_training_are_refused_with_both_named(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -75,7 +76,7 @@ class Checkpoints:
     def newest(self, warn: Callable[[str], None]) -> Checkpoint | None:
         """The newest whole checkpoint, None where there is none yet; a damaged one is named and removed.
 
-        Raises BadCommand where it is of another training, or where all are damaged.
+        Raises BadCommand where it is of another training or format, cannot be read, or all are damaged.
         """
         damaged = []
         for file in self._files():
@@ -106,7 +107,9 @@ class Checkpoints:
         return len(self._files())
 
     def _files(self) -> list[Path]:
-        return sorted(self._folder.glob(f"{_NAME}*.json"), reverse=True)
+        return sorted(
+            self._folder.glob(f"{_NAME}*.json"), key=lambda file: (len(file.name), file.name), reverse=True
+        )
 
     def _prune(self) -> None:
         """All but the newest; also tensors whose JSON, and parts whose name, never came to be."""
@@ -115,7 +118,7 @@ class Checkpoints:
         kept = {file.stem for file in self._files()}
         for file in [*self._folder.glob(f"{_NAME}*.safetensors"), *self._folder.glob(".*.part")]:
             if file.stem not in kept:
-                file.unlink(missing_ok=True)
+                _discard(file)
 
     def _check_origin(self, there: Mapping[str, Any]) -> None:
         found = differences(there, self._origin)
@@ -154,19 +157,21 @@ class _Damaged(Exception):
 
 
 def _read(file: Path) -> dict[str, Any]:
-    """The content of a checkpoint's JSON file, with the tensors themselves under `tensors`."""
-    try:
-        record = json.loads(file.read_bytes())
-        tensors = file.with_suffix(".safetensors").read_bytes()
-    except OSError as error:
-        raise _Damaged(f"{error.filename}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise _Damaged(f"it is not JSON ({error})") from None
-    content = record.get("content") if isinstance(record, dict) else None
-    if not isinstance(content, dict) or record.get("sha256") != _digest(content):
-        raise _Damaged("its hash is another")
-    if content["format"] != _FORMAT:
-        raise _Damaged(f"it is of format {content['format']}, this program reads {_FORMAT}")
+    """The content of a checkpoint's JSON file, with the tensors themselves under `tensors`.
+
+    Raises _Damaged; BadCommand where it is whole, and of another format, or where nobody can say.
+    """
+    content = _content(file)
+    if content.get("format", _FORMAT) != _FORMAT:
+        raise BadCommand(
+            f"The checkpoint {file} is of format {content['format']}, this program reads {_FORMAT}.",
+            "Go on with the program that wrote it, or train from the beginning with --restart.",
+        )
+    kinds = {"format": int, "batch": int, "state": dict, "origin": dict, "tensors": str}
+    missing = [key for key, kind in kinds.items() if not isinstance(content.get(key), kind)]
+    if missing:
+        raise _Damaged(f"it has no {', '.join(missing)}")
+    tensors = _bytes(file.with_suffix(".safetensors"))
     if hashlib.sha256(tensors).hexdigest() != content["tensors"]:
         raise _Damaged("the hash of its tensors is another")
     try:
@@ -175,11 +180,45 @@ def _read(file: Path) -> dict[str, Any]:
         raise _Damaged(f"its tensors cannot be read ({error})") from None
 
 
+def _content(file: Path) -> dict[str, Any]:
+    """What the JSON file holds, as its hash says it was written."""
+    try:
+        record = json.loads(_bytes(file))
+        content = record.get("content") if isinstance(record, dict) else None
+        if isinstance(content, dict) and record.get("sha256") == _digest(content):
+            return content
+    except (ValueError, RecursionError) as error:
+        raise _Damaged(f"it is not JSON ({error})") from None
+    raise _Damaged("its hash is another")
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise _Damaged(f"{file}: {error.strerror}") from None
+    except OSError as error:
+        # A share that is away or a right that is missing says nothing of the checkpoint: it is kept.
+        if file.is_dir():
+            raise _Damaged(f"{file}: is a folder") from None
+        raise BadCommand(
+            f"The checkpoint {file} cannot be read: {error.strerror}.",
+            "Mend that and try again, or train from the beginning with --restart.",
+        ) from None
+
+
 def _digest(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _remove(file: Path) -> None:
     """The JSON goes first: tensors alone are no checkpoint."""
-    file.unlink(missing_ok=True)
-    file.with_suffix(".safetensors").unlink(missing_ok=True)
+    _discard(file)
+    _discard(file.with_suffix(".safetensors"))
+
+
+def _discard(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
