@@ -873,6 +873,53 @@ def test_boxes_that_are_not_cocos_are_refused(
     assert named in refusal("coco-strips", folder)
 
 
+@pytest.mark.parametrize(
+    "box",
+    [[5, 5, -4, 20], [5, 5, 0, 20], [5, 5, 10, -1], [5000, 5, 10, 20], [5, 5000, 10, 20], [-50, 5, 20, 20]],
+)
+def test_boxes_that_hold_nothing_of_their_strip_are_named_and_skipped(
+    tmp_path: Path, digits: Inks, box: list[int]
+) -> None:
+    folder = tmp_path / "strips"
+    write_strips(folder, digits, 6)
+    content = json.loads((folder / "annotations.json").read_text())
+    content["annotations"][0]["bbox"] = box
+    (folder / "annotations.json").write_text(json.dumps(content))
+    corpus = corpus_of("coco-strips", folder, name="mine", validation=0)
+    assert len(corpus.pools[0].inks) == 2 * 6 - 1
+    (fault,) = corpus.skipped
+    assert f"the box {', '.join(map(str, box))} of a" in fault
+    for annotation in content["annotations"]:
+        annotation["bbox"] = box
+    (folder / "annotations.json").write_text(json.dumps(content))
+    assert "12 of 12 samples cannot be read" in refusal("coco-strips", folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["../a.png", "/a.png", "in/../../a.png", "..\\a.png", "C:\\a.png", "", "a\0.png", "\ud800"]
+)
+def test_strips_are_read_from_their_folder_alone(tmp_path: Path, digits: Inks, name: str) -> None:
+    folder = tmp_path / "strips"
+    write_strips(folder, digits, 2)
+    shutil.copy(next((folder / "images").iterdir()), folder / "a.png")
+    content = json.loads((folder / "annotations.json").read_text())
+    content["images"][0]["file_name"] = name
+    (folder / "annotations.json").write_text(json.dumps(content))
+    assert "no such table" in refusal("coco-strips", folder)
+
+
+def test_a_name_with_a_null_byte_in_a_table_is_skipped_by_its_row(tmp_path: Path, digits: Inks) -> None:
+    write_images(tmp_path, list(digits.images[:4]))
+    names = sorted(file.name for file in tmp_path.glob("*.png"))
+    rows = "\n".join(f"{name},3" for name in names)
+    (tmp_path / "table.csv").write_text(f"image,label\n{rows}\na\0b.png,3\n")
+    corpus = corpus_of("image-list", tmp_path / "table.csv", name="mine", validation=0)
+    assert len(corpus.pools[0].inks) == 4
+    assert corpus.skipped == (r"mine: table.csv, row 6: 'a\x00b.png' is the name of no file",)
+    with pytest.raises(BadScan, match="cannot be read"):
+        read_ink(tmp_path / "a\0b.png")
+
+
 @pytest.mark.parametrize("content", ["", "[]", '{"images": []}', "[" * 100_000])
 def test_annotations_that_are_no_table_are_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "annotations.json").write_text(content)

@@ -153,7 +153,7 @@ def _annotated(file: Path) -> list[tuple[str, int, Box]]:
     expected = "expected COCO's images, categories (named 0 to 9) and annotations"
     try:
         content = json.loads(_read(file))
-        files = {image["id"]: str(image["file_name"]) for image in content["images"]}
+        files = {image["id"]: _inside(str(image["file_name"])) for image in content["images"]}
         digits = {c["id"]: int(c["name"]) for c in content["categories"] if str(c["name"]) in _DIGITS}
         found = [
             (files[entry["image_id"]], digits[entry["category_id"]], _box(entry["bbox"]))
@@ -167,6 +167,15 @@ def _annotated(file: Path) -> list[tuple[str, int, Box]]:
     if not found:
         raise BadCommand(f"{file} marks no digit; {expected}.", _ELSEWHERE)
     return found
+
+
+def _inside(name: str) -> str:
+    """`name`, which must be that of a file in the folder of images. Raises ValueError."""
+    name.encode()
+    parts = name.replace("\\", "/").split("/")
+    if "\0" in name or ".." in parts or not parts[0] or parts[0][1:2] == ":":
+        raise ValueError(f"the file_name {name!r} does not stay inside the folder images")
+    return name
 
 
 def _box(values: list[float]) -> Box:

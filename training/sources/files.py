@@ -40,6 +40,9 @@ def read_page(file: Path) -> Page:
         data = file.read_bytes()
     except OSError as error:
         raise BadScan(f"{file.name} cannot be read: {error.strerror}.") from None
+    except ValueError as error:
+        # No file has a name with a null byte, though a table may name one.
+        raise BadScan(f"{file.name} cannot be read: {error}.") from None
     (page,) = decode(data, file.name, LIMITS, pdf_dpi=300)
     return page
 

@@ -99,6 +99,8 @@ def image_list(source: str, file: Path) -> Found:
             skipped.append(f"{file.name}, row {number}: the label {cells[1]!r}; expected 0 to 9 or none")
         elif not cells[0]:
             skipped.append(f"{file.name}, row {number}: no image is named")
+        elif "\0" in cells[0]:
+            skipped.append(f"{file.name}, row {number}: {cells[0]!r} is the name of no file")
         else:
             # Tables written on Windows name their images with backslashes.
             place = file.parent / cells[0].replace("\\", "/")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from processor.errors import BadScan
-from processor.records import Gray
+from processor.records import Box, Gray, Page
 from training import cutting, datasets
 from training.inks import Inks, collect
 from training.sources.files import read_page
@@ -40,15 +40,30 @@ def coco_strips(source: str, folder: Path, held_out: Path) -> Found:
     labels: list[int] = []
     groups: list[int] = []
     skipped: list[str] = []
+    beside: list[str] = []
     for group, name in enumerate(sorted(boxes.keys() - measured)):
         try:
             page = read_page(folder / "images" / name)
         except BadScan as error:
             skipped.append(f"images/{error.message.rstrip('.')}")
             continue
-        cut = cutting.cut_boxes(page, boxes[name])
+        on_page = [pair for pair in boxes[name] if _meets(page, pair[1])]
+        beside += [
+            f"images/{name}: the box {box.x}, {box.y}, {box.width}, {box.height} of a {digit} "
+            f"holds nothing of the {page.width}×{page.height} pixels"
+            for digit, box in boxes[name]
+            if not _meets(page, box)
+        ]
+        cut = cutting.cut_boxes(page, on_page)
         images += [image for image, _ in cut]
         labels += [label for _, label in cut]
         groups += [group] * len(cut)
     strips = len(boxes) - len(measured) - len(skipped)
-    return Found(collect(source, images, labels, groups), mostly_read(folder, strips, skipped))
+    faults = (*mostly_read(folder, strips, skipped), *mostly_read(folder, len(images), beside))
+    return Found(collect(source, images, labels, groups), faults)
+
+
+def _meets(page: Page, box: Box) -> bool:
+    """Whether the box has a size, and a part of it lies on the page."""
+    sized = box.width > 0 and box.height > 0
+    return sized and box.x < page.width and box.y < page.height and box.right > 0 and box.bottom > 0
