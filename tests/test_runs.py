@@ -248,6 +248,10 @@ def test_data_that_are_missing_leave_no_folder_behind(home: Path, data: Path) ->
     with pytest.raises(BadCommand, match="train-images"):
         fit("--out", "run")
     assert not (home / "run").exists()
+    (home / "mine").mkdir()
+    with pytest.raises(BadCommand, match="train-images"):
+        fit("--out", "mine")
+    assert list((home / "mine").iterdir()) == [], "a folder that somebody made stays, and is empty again"
 
 
 def test_a_checkpoint_of_another_training_is_refused_until_it_is_thrown_away(home: Path, data: Path) -> None:

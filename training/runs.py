@@ -125,12 +125,13 @@ def refuse_used(run: Path) -> None:
 
 @contextmanager
 def _held(run: Path) -> Iterator[None]:
-    """Only one training works in the folder `run`, which is gone again where nothing came of it.
+    """Only one training works in the folder `run`; where nothing comes of it, what was made is gone again.
 
     Raises BadCommand where another works there, or it cannot be written.
     """
     folder = run / CHECKPOINTS
     lock = FileLock(folder / ".lock")
+    made = [folder] if run.exists() else [folder, run]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
@@ -151,7 +152,7 @@ def _held(run: Path) -> Iterator[None]:
             (run / SAMPLES).unlink(missing_ok=True)
         if not len(Checkpoints(folder, {})):
             (folder / ".lock").unlink(missing_ok=True)
-            for empty in (folder, run):
+            for empty in made:
                 if not any(empty.iterdir()):
                     empty.rmdir()
 
