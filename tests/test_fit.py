@@ -298,6 +298,15 @@ def test_a_checkpoint_without_one_of_its_keys_is_damaged(tmp_path: Path, key: st
     assert f"batch-00000006.json is damaged: it has no {key}" in warnings[0]
 
 
+@pytest.mark.parametrize("state", [{}, {"rates": 3}])
+def test_a_checkpoint_that_does_not_fit_says_how_to_begin_again(
+    tmp_path: Path, digits: Inks, state: dict[str, object]
+) -> None:
+    Checkpoints(tmp_path, ORIGIN).save(Checkpoint(2, {"weights": torch.zeros(3)}, state))
+    with pytest.raises(BadCommand, match=r"after 2 batches does not fit .*--restart"):
+        train(a_recipe(), a_corpus(digits), Watching(), checkpoints=Checkpoints(tmp_path, ORIGIN))
+
+
 @pytest.mark.parametrize("suffix", [".json", ".safetensors"])
 def test_a_folder_in_place_of_a_checkpoint_is_damaged(tmp_path: Path, suffix: str) -> None:
     checkpoints = saved_thrice(tmp_path)

@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from processor.errors import Transient
+from processor.errors import BadCommand, Transient
 from processor.prediction import networks
 from processor.records import Glyphs
 from training.augment import Hand
@@ -92,7 +92,8 @@ def train(
     was not. One-cycle learning rate (Smith and Topin, 2018), decoupled weight decay (Loshchilov and Hutter,
     2019), exponential moving average of the weights (Polyak and Juditsky, 1992), early stop (Prechelt, 1998).
 
-    Raises Interrupted where the onlooker asks for a stop, after a checkpoint; Transient where a worker dies.
+    Raises Interrupted where the onlooker asks for a stop, after a checkpoint; Transient where a worker dies;
+    BadCommand where a checkpoint does not fit.
     """
     plan = recipe.schedule
     validation = validation_glyphs(corpus.validation, plan.seed)
@@ -101,7 +102,14 @@ def train(
     threads = max(1, (os.cpu_count() or 1) - max(1, workers))
     course = Course(recipe, device, start, threads)
     if saved is not None:
-        course.restore(saved)
+        try:
+            course.restore(saved)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            reason = str(error).partition("\n")[0].rstrip(":. ")
+            raise BadCommand(
+                f"The checkpoint after {saved.batch} batches does not fit this training: {reason}.",
+                "Train from the beginning with --restart.",
+            ) from None
     onlooker.begins(course.batch, course.epochs)
     batches = Batches(corpus.pools, plan, Hand(), recipe.augment)
     with _deaths_of_workers(onlooker), stream(batches, workers, device, course.batch) as coming:
