@@ -12,6 +12,7 @@ from sqlalchemy import insert, update
 
 from processor.errors import BadDatabase
 from processor.intake import queue
+from processor.prediction.archive import find_model
 from processor.prediction.classifier import Classifier
 from processor.records import Box, DigitReading, NumberReading, Status
 from processor.results.database import open_database, writing
@@ -19,19 +20,19 @@ from processor.results.originals import kept_name
 from processor.results.schema import corrections, digits, numbers
 from processor.settings import load as load_settings
 from tests.sample_readings import a_page, a_result
-from tests.test_alignment import MODEL, strip
+from tests.test_alignment import ARCHIVE, strip
 from training.corrections import corrected_digits
 from training.inks import NONE
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-MODELS = MODEL.parent
+MODEL = find_model(ARCHIVE, "current").path
 
 
 class Project:
     """A project whose one scan holds the handwritten number 4096, which was read as 4095."""
 
     def __init__(self, home: Path) -> None:
-        self.settings = load_settings(flags={"paths.models_archive": str(MODELS)})
+        self.settings = load_settings(flags={"paths.models_archive": str(ARCHIVE)})
         self.image = strip("4096")
         stream = io.BytesIO()
         Image.fromarray(self.image).save(stream, "PNG")

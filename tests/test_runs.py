@@ -337,11 +337,11 @@ def test_a_recipe_that_contradicts_the_model_it_starts_from_is_refused(home: Pat
 
 def test_the_report_tells_what_the_run_was_made_from_and_what_came_of_it(finished: Path) -> None:
     report = json.loads((finished / "report.json").read_text())
-    trained, marks, kept = report["data"]
+    trained, letters, kept = report["data"]
     assert (trained["source"], trained["part"], trained["count"]) == ("mnist-train", "trained on", 90)
     assert (kept["part"], kept["count"]) == ("kept out", 10)
     assert trained["groups"] + kept["groups"] == len(np.unique(sample_digits().groups))
-    assert marks["groups_per_digit"][0]["digit"] == 10
+    assert letters["groups_per_digit"][0]["digit"] == 10
     assert [row["digit"] for row in trained["groups_per_digit"]] == list(range(10))
     assert [epoch["epoch"] for epoch in report["epochs"]] == [1, 2, 3]
     assert report["early_stop"] == {"patience": 0, "stopped_early": False, "kept_epoch": 3}

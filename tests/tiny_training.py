@@ -1,4 +1,4 @@
-"""A training small enough for a test: a hundred digits, a few marks, a network of a few thousand weights."""
+"""A training small enough for a test: a hundred digits, a few letters, a network of some thousand weights."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +30,7 @@ share = 5
 untouched = 0.5
 
 [[source]]
-name = "marks"
+name = "drawn-letters"
 share = 2
 """
 

@@ -236,6 +236,7 @@ def _finish(
     aside = run / UNFINISHED / run.name
     shutil.rmtree(aside.parent, ignore_errors=True)
     write_run(aside, _weights(trained.network), manifest)
+    words.say("Calibrating …")
     calibrate_run(aside, corpus, order.recipe.schedule.seed)
     measure_run(find_run(aside), order.data, words)
     history = [epoch.row() for epoch in trained.epochs]
@@ -315,7 +316,10 @@ def _manifest(recipe: Recipe, corpus: Corpus, samples: int, start: Start | None)
         "temperature": 1.0,
         "thresholds": {"acceptance": [{"max_error_rate": 0.01, "confidence": 1.0}]},
         "metrics": {},
-        "data": [data_row(p.inks.source, len(p.inks), p.inks.digest(), p.licence) for p in corpus.pools],
+        "data": [
+            *(data_row(p.inks.source, len(p.inks), p.inks.digest(), p.licence) for p in corpus.pools),
+            *([] if start is None else start.inherited()),
+        ],
         "recipe": {**recipe.model_dump(mode="json"), "samples": samples},
         "parent": None if start is None else start.name,
         "versions": {
