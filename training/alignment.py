@@ -34,7 +34,7 @@ from training.sources.folders import read_table
 LEAST_LIKELY = -1.2
 """Strips whose digits have a lower mean log-probability are left out: the digits stand elsewhere."""
 
-MOST_LEFT_OUT = 0.2
+MOST_LEFT_OUT = 0.12
 """... and those with more of their ink, in marks as high as digits, that is no part of the number."""
 
 HIGH = 0.6

@@ -57,8 +57,9 @@ class PageSet:
 
 def inherited(manifest: Mapping[str, Any]) -> set[str]:
     """The collections that a model learned from through the one that it began from."""
-    rows = manifest["data"] if isinstance(manifest["data"], list) else []
-    return {origin(str(row["source"])) for row in rows if "through" in row}
+    rows = manifest.get("data")
+    told = rows if isinstance(rows, list) else []
+    return {origin(str(row.get("source"))) for row in told if isinstance(row, dict) and "through" in row}
 
 
 def origin(source: str) -> str:
