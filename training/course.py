@@ -114,7 +114,7 @@ def train(
     batches = Batches(corpus.pools, plan, Hand(), recipe.augment)
     with _deaths_of_workers(onlooker), stream(batches, workers, device, course.batch) as coming:
         while not course.finished:
-            course.learn(next(coming))
+            course.learn(_next(coming))
             onlooker.steps()
             if course.at_end_of_epoch:
                 onlooker.ends(course.end_epoch(validation))
@@ -234,6 +234,15 @@ class Course:
         return Trained(
             network.cpu().eval(), tuple(self.epochs), best, self.stopped_early, self._resumed, self._threads
         )
+
+
+def _next(coming: Iterator[Batch]) -> Batch:
+    """The next batch. Raises RuntimeError where its worker died while it was handed over."""
+    try:
+        return next(coming)
+    except (OSError, EOFError) as error:
+        # A batch comes through a socket of the worker's: killed in between, it is missing or resets it.
+        raise RuntimeError(f"DataLoader worker gone: {str(error).partition(chr(10))[0]}") from None
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from processor.errors import BadCommand, BadSettings
 from processor.settings import LoadedSettings
 from training.inks import NONE, Inks, per_digit
 from training.licences import LICENCES
-from training.packing import packed
 from training.recipe import Recipe, Source
 from training.sources.builtin import SOURCES, Shelf
 from training.sources.found import Found, Parts
@@ -90,9 +89,8 @@ def gather(
         notices += parts.notices
         if len(parts.trained):
             licence = LICENCES[parts.trained.source] if source.kind is None else source.licence
-            trained = packed(parts.trained)
             pools.append(
-                Pool(trained, source.share, source.untouched, source.ambiguous, licence, parts.skipped)
+                Pool(parts.trained, source.share, source.untouched, source.ambiguous, licence, parts.skipped)
             )
         elif source.kind in MAY_BE_EMPTY:
             notices.append(f"{source.name}: there are none yet; the source is left out.")
