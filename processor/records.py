@@ -14,8 +14,11 @@ Gray = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 """(H, W) bool."""
 
+CutOut = NDArray[np.uint8]
+"""Ink of one mark, high = ink: (h, w) where it stands alone, or (2, h, w): its own, and all about it."""
+
 Glyphs = NDArray[np.float32]
-"""(N, 1, 28, 28) float32 in [0, 1], ink = 1; N may be 0."""
+"""(N, 2, 28, 28) float32 in [0, 1], ink = 1: a mark's own ink, and with all ink about it; N may be 0."""
 
 
 class Status(StrEnum):

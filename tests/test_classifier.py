@@ -19,6 +19,8 @@ from processor.prediction import networks
 from processor.prediction.archive import find_model
 from processor.prediction.classifier import BATCH, Classifier, softmax
 from processor.prediction.glyphs import batch
+from processor.prediction.manifests import input_of
+from processor.prediction.networks import build
 from processor.prediction.probe import pack
 from processor.records import Glyphs
 from processor.settings import shipped_archive
@@ -69,8 +71,23 @@ def test_a_glyph_gets_the_same_bytes_in_any_company(
 
 @pytest.mark.parametrize("shape", [(2, 28, 28), (2, 1, 20, 20), (2, 3, 28, 28), (28, 28)])
 def test_glyphs_of_another_shape_are_refused(classifier: Classifier, shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"expected \(N, 1, 28, 28\)"):
+    with pytest.raises(ValueError, match=r"expected \(N, 1 or 2, 28, 28\)"):
         classifier.probabilities(np.zeros(shape, np.float32))
+
+
+def test_only_a_network_of_two_planes_sees_what_stands_about_a_glyph(
+    classifier: Classifier, tmp_path: Path, glyphs: Glyphs
+) -> None:
+    crowded = np.concatenate([glyphs, np.maximum(glyphs, np.roll(glyphs, 9, axis=3))], axis=1)
+    alone = np.concatenate([glyphs, glyphs], axis=1)
+    assert classifier.probabilities(crowded).tobytes() == classifier.probabilities(glyphs).tobytes()
+    torch.manual_seed(4)
+    parameters = {**PARAMETERS, "planes": 2}
+    tensors = build("strided-residual", parameters).state_dict()
+    run = add_run(tmp_path / "two", tensors, parameters=parameters, input=input_of(2))
+    two = Classifier.load(run)
+    assert two.probabilities(alone).tobytes() == two.probabilities(glyphs).tobytes()
+    assert not np.allclose(two.probabilities(crowded), two.probabilities(alone))
 
 
 def test_a_higher_temperature_is_less_sure_of_the_same_digits(tmp_path: Path, glyphs: Glyphs) -> None:
@@ -220,7 +237,7 @@ class Leaky(nn.Module):
         self.slope = slope
 
     def forward(self, glyphs: torch.Tensor) -> torch.Tensor:
-        return nn.functional.leaky_relu(self.head(glyphs.flatten(1)), self.slope)
+        return nn.functional.leaky_relu(self.head(glyphs[:, 0].flatten(1)), self.slope)
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def test_batches_repeat_themselves_and_differ_from_each_other(digits: Inks) -> N
     assert len(batches) == 12
     images, labels, ambiguous = batches[3]
     assert not ambiguous.any()
-    assert images.shape == (32, 1, 28, 28)
+    assert images.shape == (32, 2, 28, 28)
     again, same, _ = batches[3]
     assert (images == again).all()
     assert (labels == same).all()
@@ -115,7 +115,7 @@ def test_the_running_average_forgets_the_untrained_weights_at_once_and_keeps_cou
 
 def test_validation_holds_each_sample_clean_and_augmented(digits: Inks) -> None:
     images, labels = validation_glyphs([digits.take(range(6))], seed=1)
-    assert images.shape == (12, 1, 28, 28)
+    assert images.shape == (12, 2, 28, 28)
     np.testing.assert_array_equal(labels[:6], labels[6:])
     np.testing.assert_array_equal(images[0, 0], normalise(digits.images[0]))
     assert not (images[:6] == images[6:]).all()
@@ -361,7 +361,8 @@ def test_the_second_signal_stops_at_once_and_the_first_only_where_somebody_waits
 def test_samples_in_a_file_are_the_same_samples_in_every_process(tmp_path: Path, digits: Inks) -> None:
     """Shapes of their own, an empty source among them; pickled, they are a file name and shapes."""
     corpus = a_corpus(digits)
-    odd = Inks("odd", [np.full((3, 70), 7, np.uint8), np.full((1, 1), 9, np.uint8)], *digits_like(2))
+    shapes = [(3, 70), (2, 4, 5), (1, 1)]
+    odd = Inks("odd", [np.full(shape, 7 + n, np.uint8) for n, shape in enumerate(shapes)], *digits_like(3))
     pools = (*corpus.pools, Pool(odd.take([]), 1, 0), Pool(odd, 1, 0))
     moved = mapped(Corpus(pools, corpus.validation), tmp_path / "samples")
     size = sum(image.size for pool in pools for image in pool.inks.images)
@@ -374,11 +375,11 @@ def test_samples_in_a_file_are_the_same_samples_in_every_process(tmp_path: Path,
             assert len(pool.inks.images) == len(before.inks.images)
     assert len(ForkingPickler.dumps(moved.pools[0])) < 10_000
     images = moved.pools[-1].inks.images
-    assert [image.shape for image in images] == [(3, 70), (1, 1)]
-    assert [int(image.max()) for image in images[::-1]] == [9, 7]
+    assert [image.shape for image in images] == shapes
+    assert [int(image.max()) for image in images[::-1]] == [9, 8, 7]
     assert images[-1].tolist() == [[9]]
     with pytest.raises(IndexError):
-        images[2]
+        images[3]
     recipe = a_recipe(epochs=1)
     plain = Corpus(corpus.pools, corpus.validation)
     light = Corpus(moved.pools[:2], corpus.validation)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from processor.prediction.glyphs import BOX, SIZE, batch, normalise, stroke_width
+from processor.prediction.glyphs import BOX, SIZE, batch, normalise, stroke_width, with_surroundings
 
 SAMPLE = Path(__file__).parent / "data" / "mnist-sample.npz"
 
@@ -39,7 +39,7 @@ def test_ink_of_no_size_gives_zeros() -> None:
 
 
 def test_a_batch_of_none_has_the_shape_of_a_batch() -> None:
-    assert batch([]).shape == (0, 1, SIZE, SIZE)
+    assert batch([]).shape == (0, 2, SIZE, SIZE)
 
 
 def test_a_batch_holds_each_ink_in_its_order() -> None:
@@ -130,6 +130,62 @@ def test_noise_fainter_than_the_ink_does_not_move_the_crop() -> None:
     dirty = ink.copy()
     dirty[0, 0] = dirty[-1, -1] = 20
     np.testing.assert_array_equal(normalise(dirty), normalise(ink))
+
+
+# --- what stands about a mark --------------------------------------------------------------------------
+
+
+def beside(own: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(2, h, w): `own`, and with it `other`, which is of the same shape."""
+    return np.stack([own, np.maximum(own, other)])
+
+
+def test_a_mark_that_stands_alone_is_all_there_is_about_it() -> None:
+    alone = with_surroundings(a_seven())
+    np.testing.assert_array_equal(alone[0], alone[1])
+    blank = np.zeros_like(a_seven())
+    np.testing.assert_array_equal(with_surroundings(beside(a_seven(), blank)), alone)
+
+
+def test_what_stands_beside_a_mark_is_seen_and_moves_nothing() -> None:
+    line = np.zeros_like(a_seven())
+    line[:, 1:8] = 255
+    glyph, around = with_surroundings(beside(a_seven(), line))
+    np.testing.assert_array_equal(glyph, normalise(a_seven()))
+    left = int(np.flatnonzero(glyph.any(axis=0))[0])
+    assert around[8:20, left - 4 : left - 1].max(axis=1).min() > 0.5
+    np.testing.assert_array_equal(around[:, left:], glyph[:, left:])
+
+
+@pytest.mark.parametrize("scale", [0.25, 0.5, 1.0, 3.0, 5.0])
+@pytest.mark.parametrize("pen", [4, 8])
+def test_the_surroundings_lie_in_the_frame_of_the_mark(scale: float, pen: int) -> None:
+    """The own strokes alone, shown as surroundings, must fall on themselves: at any size, by either way."""
+    ink = a_seven(scale, pen=max(1, round(pen * scale)))
+    cut = beside(np.pad(ink, 9), np.pad(ink, 9))
+    glyph, around = with_surroundings(cut)
+    assert np.abs(around - glyph).mean() < 0.03
+
+
+def test_a_fainter_neighbour_stays_fainter() -> None:
+    line = np.zeros_like(a_seven())
+    line[:, 1:11] = 100
+    glyph, around = with_surroundings(beside(a_seven(), line))
+    assert 0.25 < np.where(glyph > 0, 0, around).max() < 0.5
+
+
+@given(
+    arrays.arrays(
+        np.uint8, st.tuples(st.just(2), st.integers(1, 50), st.integers(1, 50)), elements=st.integers(0, 255)
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_any_surroundings_give_finite_glyphs_in_range(planes: NDArray[np.uint8]) -> None:
+    found = with_surroundings(beside(planes[0], planes[1]))
+    assert np.isfinite(found).all()
+    assert found.min() >= 0
+    assert found.max() <= 1
+    assert (found[1] >= found[0]).all()
 
 
 @pytest.mark.parametrize("width", [1, 2, 4, 9])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from processor.records import Box
-from processor.segmentation.blobs import Blob, crop, find_blobs, union
+from processor.segmentation.blobs import Blob, crop, find_blobs, margin_of, surroundings, union
 from processor.segmentation.hypotheses import Part, cuts, propose
 from processor.segmentation.lattice import Hypothesis, best_path
 from processor.segmentation.layout import group_lines, may_lack_digits, reading_order, split_numbers
@@ -52,7 +52,22 @@ def test_small_blobs_are_left_out() -> None:
 def test_a_cut_out_shows_no_other_ink() -> None:
     mask = np.eye(8, dtype=np.bool_)
     ink = np.full((8, 8), 200, np.uint8)
-    assert np.array_equal(find_blobs(mask, 1)[0].cut_out(ink) > 0, mask)
+    own, around = find_blobs(mask, 1)[0].cut_out(ink)
+    margin = margin_of(Box(0, 0, 8, 8))
+    assert np.array_equal(own[margin:-margin, margin:-margin] > 0, mask)
+    assert own.sum() == 8 * 200
+    assert (around[margin:-margin, margin:-margin] == 200).all()
+    assert around.sum() == 64 * 200
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (40, 0), (0, 30), (40, 30), (20, 15)])
+def test_a_cut_out_at_the_edge_is_blank_beyond_the_page(corner: tuple[int, int]) -> None:
+    ink = np.arange(40 * 50, dtype=np.int64).reshape(40, 50).astype(np.uint8) | 1
+    box = Box(*corner, 10, 10)
+    margin = margin_of(box)
+    padded = np.pad(ink, margin)
+    expected = padded[box.y : box.bottom + 2 * margin, box.x : box.right + 2 * margin]
+    np.testing.assert_array_equal(surroundings(ink, box), expected)
 
 
 def test_nothing_left_of_a_crop_is_none() -> None:

@@ -15,14 +15,16 @@ from typer.testing import CliRunner
 from processor.errors import BadCommand, BadSettings
 from processor.prediction.archive import find_model
 from processor.prediction.classifier import Classifier
-from processor.prediction.glyphs import normalise, stroke_width
-from processor.records import Box, Page
+from processor.prediction.glyphs import normalise, stroke_width, with_surroundings
+from processor.records import Box, CutOut, Page
+from processor.segmentation.blobs import find_blobs
 from tests.sample_sources import sample_digits, write_mnist
 from training import drawn, negatives
 from training.augment import Augmenter, Hand
 from training.cli import app
-from training.cutting import cut_boxes, label_candidates
-from training.inks import NONE, Inks
+from training.company import in_company
+from training.cutting import LARGEST, compact, cut_boxes, label_candidates
+from training.inks import NONE, Inks, own_of
 from training.recipe import load_recipe, shipped_recipes
 from training.sources import SOURCES
 
@@ -91,6 +93,8 @@ def test_flags_win_over_the_recipe_and_none_keeps_it() -> None:
         ("[schedule]\nepochs = 0\n[[source]]\nname='mnist'\nshare=1", "epochs"),
         ("[schedule]\nepoch = 3\n[[source]]\nname='mnist'\nshare=1", "epoch"),
         ("[[source]]\nname='mnist'\nshare=-1", "share"),
+        ("[[source]]\nname='mnist'\nshare=1\ncompany=2", "company"),
+        ("[network]\nparameters={planes=3}\n[[source]]\nname='mnist'\nshare=1", "planes"),
         ("", "source"),
     ],
 )
@@ -251,10 +255,18 @@ def test_proposals_are_labelled_by_the_digits_they_hold() -> None:
     whole = [image for image, label in found if label == 0]
     # The seams pass the place where the digits touch on either side: each may keep the other's edge.
     assert len(whole) == 2
-    assert all(30 <= image.shape[1] <= 42 for image in whole)
-    others = [image.shape[1] for image, label in found if label == NONE]
-    assert min(others) < 20
-    assert max(others) > 50
+    assert all(30 <= own_width(image) <= 42 for image in whole)
+    others = [own_width(image) / own_height(image) for image, label in found if label == NONE]
+    assert min(others) < 0.4
+    assert max(others) > 1.2
+
+
+def own_width(image: CutOut) -> int:
+    return int(cv2.boundingRect(own_of(image))[2])
+
+
+def own_height(image: CutOut) -> int:
+    return int(cv2.boundingRect(own_of(image))[3])
 
 
 def test_proposals_of_mnist_rows_hold_digits_and_non_digits(digits: Inks, rng: np.random.Generator) -> None:
@@ -271,9 +283,61 @@ def test_digits_are_cut_by_their_boxes_without_the_neighbours() -> None:
     boxes = [(1, Box(20, 8, 10, 35)), (0, Box(48, 8, 24, 35)), (1, Box(90, 8, 10, 35))]
     cut = cut_boxes(Page(number=1, pixels=page, dpi=None), boxes)
     assert [digit for _, digit in cut] == [1, 0, 1]
-    hole = normalise(cut[1][0])
+    own, around = with_surroundings(cut[1][0])
+    assert np.ptp(np.flatnonzero(around.any(axis=0))) > np.ptp(np.flatnonzero(own.any(axis=0)))
+    hole = own
     assert hole[14, 14] < 0.2
-    assert np.ptp(np.flatnonzero(normalise(cut[0][0]).any(axis=0))) < 8
+    assert np.ptp(np.flatnonzero(normalise(cut[0][0][0]).any(axis=0))) < 8
+
+
+def test_a_large_cut_out_is_made_small_with_all_about_it() -> None:
+    page = np.zeros((400, 300), np.uint8)
+    cv2.ellipse(page, (150, 200), (80, 120), 0, 0, 360, 255, 20)
+    ring = find_blobs(page > 0, 1)[0]
+    large = ring.cut_out(page)
+    small = compact(large)
+    assert max(cv2.boundingRect(small[0])[2:]) <= LARGEST + 2
+    assert small.shape[1] / large.shape[1] == pytest.approx(small.shape[2] / large.shape[2], rel=0.03)
+    assert likeness(normalise(small[0]), normalise(large[0])) > 0.9
+    assert compact(large[0]).ndim == 2
+
+
+# --- in company ----------------------------------------------------------------------------------------
+
+
+def test_a_digit_in_company_is_still_itself_and_no_longer_alone(
+    digits: Inks, rng: np.random.Generator
+) -> None:
+    crowded = 0
+    for image in digits.images[:40]:
+        cut = in_company(own_of(image), lambda: own_of(digits.images[3]), rng)
+        own, around = with_surroundings(cut)
+        assert likeness(own, normalise(own_of(image))) > 0.9
+        assert (around >= own).all()
+        crowded += int((around > own + 0.5).sum() > 20)
+    assert 18 <= crowded < 40
+
+
+def test_neighbours_larger_than_the_view_are_cut_off(rng: np.random.Generator) -> None:
+    tiny, huge = np.full((2, 1), 255, np.uint8), np.full((90, 400), 255, np.uint8)
+    for own, other in ((tiny, huge), (huge, tiny), (tiny, tiny)):
+        planes = [in_company(own, lambda other=other: other, rng) for _ in range(30)]  # type: ignore[misc]
+        assert all((around >= alone).all() for alone, around in planes)
+
+
+def test_what_happens_to_a_digit_happens_to_what_stands_about_it(
+    digits: Inks, rng: np.random.Generator
+) -> None:
+    wild = Hand(stroke=1, binarised=0.5, blurred=1, coarse=0.5, broken=1, underlined=1, smudged=1, salted=1)
+    augment = Augmenter(wild)
+    for image in digits.images[:30]:
+        alone = np.stack([own_of(image), own_of(image)])
+        ink = augment(alone, rng)
+        assert ink.shape[0] == 2
+        np.testing.assert_array_equal(ink[0], ink[1])
+        crowded = augment(in_company(own_of(image), lambda: own_of(digits.images[7]), rng), rng)
+        assert np.isfinite(crowded).all()
+        assert crowded[1].sum() >= crowded[0].sum()
 
 
 # --- the command line ----------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from processor.segmentation.hypotheses import Candidate, Part, cuts, propose
 from processor.segmentation.layout import group_lines
 from processor.segmentation.splitting import split
 from processor.settings import Limits
-from training.cutting import Labelled, label_candidates
+from training.cutting import Labelled, compact, label_candidates
 from training.inks import NONE, Inks, collect
 from training.sources.folders import read_table
 
@@ -118,7 +118,7 @@ def aligned_digits(
             notice(f"{name}: {digits} is not found on it: {fault}.")
             continue
         for image, label in cut_aligned(paper, aligned, digits, with_pieces=with_pieces):
-            images.append(image)
+            images.append(compact(image))
             labels.append(label)
             groups.append(group)
     if not images:

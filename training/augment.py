@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from processor.records import Gray
+from processor.records import CutOut
 
 Ink = NDArray[np.float32]
-"""(h, w) float32, 0 = paper, 1 = ink."""
+"""Planes (P, h, w) float32, 0 = paper, 1 = ink: a mark's own ink, and all ink about it where there is any."""
 
 _FIELD = 96
 _FIELDS = 48
@@ -48,8 +48,13 @@ class Augmenter:
         self.hand = hand
         self._fields = _elastic_fields(np.random.default_rng(0))
 
-    def __call__(self, image: Gray, rng: np.random.Generator) -> Ink:
-        """(h, w) uint8, high = ink, to a new (H, W) float32 ink of 24 to 52 px, not normalised."""
+    def __call__(self, image: CutOut, rng: np.random.Generator) -> Ink:
+        """A cut-out, high = ink, to a new float32 one of 24 to 52 px, (H, W) or (2, H, W), not normalised."""
+        ink = self._written(image if image.ndim == 3 else image[np.newaxis], rng)
+        return ink if image.ndim == 3 else ink[0]
+
+    def _written(self, image: CutOut, rng: np.random.Generator) -> Ink:
+        """The planes (P, h, w) of one mark; what happens to its own ink, the first, happens to all."""
         hand = self.hand
         ink = self._place(image, rng)
         if rng.random() < hand.stroke:
@@ -63,17 +68,15 @@ class Augmenter:
         if rng.random() < hand.coarse:
             ink = _coarsen(ink, rng)
         if rng.random() < hand.blurred:
-            ink = np.asarray(
-                cv2.GaussianBlur(ink, (0, 0), 0.4 + rng.uniform(0, 0.02) * max(ink.shape)), np.float32
-            )
+            ink = _blurred(ink, 0.4 + rng.uniform(0, 0.02) * max(ink.shape))
         if rng.random() < hand.salted:
             ink = _salt(ink, rng)
         return _binarise(ink, rng, hand.binarised)
 
-    def _place(self, image: Gray, rng: np.random.Generator) -> Ink:
+    def _place(self, image: CutOut, rng: np.random.Generator) -> Ink:
         """The digit slanted, stretched, turned and bent on a canvas of another size, in one resampling."""
         hand = self.hand
-        x, y, width, height = cv2.boundingRect((image > 25).view(np.uint8))
+        x, y, width, height = cv2.boundingRect((image[0] > 25).view(np.uint8))
         longer = max(width, height, 1)
         target = float(rng.integers(24, 53))
         turn = math.radians(rng.uniform(-hand.rotation_degrees, hand.rotation_degrees))
@@ -85,12 +88,14 @@ class Augmenter:
         sizes = np.diag([math.exp(stretch), math.exp(-stretch)]) * scale
         inverse = np.linalg.inv(rotation @ slant @ sizes)
         side = int(target * 1.6)
-        field = self._field(rng, side) * np.float32(hand.elastic * longer * rng.random())
-        grid = _GRID[:side, :side] - np.float32(side / 2)
-        source = grid @ inverse.T.astype(np.float32) + field
-        source += np.array([x + width / 2, y + height / 2], np.float32)
+        middle = np.array([x + width / 2, y + height / 2]) - inverse @ np.full(2, side / 2)
+        to_image = np.column_stack([inverse, middle]).astype(np.float32)
+        source = cv2.transform(_GRID[:side, :side], to_image)
+        bend = float(np.float32(hand.elastic * longer * rng.random()))
+        source = cv2.scaleAdd(self._field(rng, side), bend, source)
         across, down = cv2.split(source)
-        moved = cv2.remap(image, across, down, cv2.INTER_LINEAR if scale < 1 else cv2.INTER_CUBIC)
+        smooth = cv2.INTER_LINEAR if scale < 1 else cv2.INTER_CUBIC
+        moved = np.stack([cv2.remap(plane, across, down, smooth) for plane in image])
         return np.asarray(moved, np.float32) * np.float32(1 / 255)
 
     def _field(self, rng: np.random.Generator, side: int) -> Ink:
@@ -118,8 +123,8 @@ def _elastic_fields(rng: np.random.Generator) -> NDArray[np.float32]:
 def _restroke(ink: Ink, rng: np.random.Generator) -> Ink:
     """Strokes bolder or finer: the level at which the blurred edge is cut decides the width."""
     side = max(ink.shape)
-    soft = cv2.GaussianBlur(ink, (0, 0), rng.uniform(0.008, 0.02) * side)
-    level = rng.uniform(0.25, 0.6) * float(soft.max())
+    soft = _blurred(ink, rng.uniform(0.008, 0.02) * side)
+    level = rng.uniform(0.25, 0.6) * float(soft[0].max())
     gain = rng.uniform(2, 6)
     return np.asarray(np.clip((soft - np.float32(level)) * np.float32(gain) + 0.5, 0, 1), np.float32)
 
@@ -178,7 +183,8 @@ def _coarsen(ink: Ink, rng: np.random.Generator) -> Ink:
     if box is None:
         return ink
     factor = rng.uniform(10, 18) / max(box[2], box[3])
-    return np.asarray(cv2.resize(ink, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA), np.float32)
+    shrunk = [cv2.resize(plane, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA) for plane in ink]
+    return np.asarray(np.stack(shrunk), np.float32)
 
 
 def _salt(ink: Ink, rng: np.random.Generator) -> Ink:
@@ -187,23 +193,23 @@ def _salt(ink: Ink, rng: np.random.Generator) -> Ink:
     if box is None:
         return ink
     x, y, width, height = box
-    window = ink[y : y + height, x : x + width]
-    chance = rng.random(window.shape)
-    window[chance < 0.015] = 1
-    window[chance > 0.97] *= np.float32(0.3)
+    window = ink[:, y : y + height, x : x + width]
+    chance = rng.random((height, width))
+    window[:, chance < 0.015] = 1
+    window[:, chance > 0.97] *= np.float32(0.3)
     return ink
 
 
 def _binarise(ink: Ink, rng: np.random.Generator, share: float) -> Ink:
     """As cleaning leaves it: nothing below a share of the stroke's darkness, or one bit a pixel."""
-    level = np.float32(rng.uniform(0.3, 0.5)) * ink.max(initial=0)
+    level = np.float32(rng.uniform(0.3, 0.5)) * ink[0].max(initial=0)
     if rng.random() < share:
         return np.asarray(ink > level, np.float32)
     return ink if rng.random() < 0.3 else np.where(ink > level, ink, np.float32(0))
 
 
 def _box(ink: Ink) -> tuple[int, int, int, int] | None:
-    x, y, width, height = cv2.boundingRect((ink > 0.3).view(np.uint8))
+    x, y, width, height = cv2.boundingRect((ink[0] > 0.3).view(np.uint8))
     return (x, y, width, height) if width and height else None
 
 
@@ -211,4 +217,9 @@ def _line(
     ink: Ink, start: NDArray[np.float64], stop: NDArray[np.float64], thickness: int, value: float
 ) -> None:
     places = [tuple(round(float(v)) for v in place) for place in (start, stop)]
-    cv2.line(ink, places[0], places[1], value, thickness, cv2.LINE_8)
+    for plane in ink:
+        cv2.line(plane, places[0], places[1], value, thickness, cv2.LINE_8)
+
+
+def _blurred(ink: Ink, sigma: float) -> Ink:
+    return np.stack([np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma), np.float32) for plane in ink])

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from processor.records import Box, Gray
+from processor.records import Box, CutOut, Gray
+from processor.segmentation.blobs import surroundings, two_planes
 from training.cutting import on_grid, own_ink
 from training.inks import Inks, collect
 from training.negatives import trimmed
@@ -21,16 +22,15 @@ def crowded(digits: Inks, count: int, rng: np.random.Generator) -> Inks:
     A fluent hand leans, so that the boxes of neighbours overlap: the corners of a digit's box hold strokes of
     the digits beside it, which a data set of single digits never shows.
     """
-    images: list[Gray] = []
+    images: list[CutOut] = []
     labels: list[int] = []
     while len(images) < count:
         first = int(rng.integers(len(digits)))
         chosen = rng.choice(np.flatnonzero(digits.groups == digits.groups[first]), 3)
         row, middle = _leaning([trimmed(digits.images[i], float(rng.uniform(32, 46))) for i in chosen], rng)
         window = on_grid(_shaken(middle, rng), _SAME_PLACE, row.shape)
-        inside = row[window.y : window.bottom, window.x : window.right]
-        ink = np.where(own_ink(row > _INK, window), inside, np.uint8(0))
-        if ink.any():
+        ink = two_planes(surroundings(row, window), own_ink(row > _INK, window))
+        if ink[0].any():
             images.append(ink)
             labels.append(int(digits.labels[chosen[1]]))
     return collect("crowded", images, labels, [0] * len(images))

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processor.pages.cleaning import clean, flatten, resize, to_gray, working_scale
-from processor.records import Box, Gray, Mask, Page
-from processor.segmentation.blobs import Blob, find_blobs
+from processor.records import Box, CutOut, Gray, Mask, Page
+from processor.segmentation.blobs import Blob, find_blobs, surroundings, two_planes
 from processor.segmentation.hypotheses import Part, propose
 from processor.segmentation.splitting import split
 from training.inks import NONE
@@ -28,12 +28,30 @@ PIECE = 0.5
 SEVERAL = 0.4
 """A candidate with more than this share of two digits is several."""
 
-Labelled = tuple[Gray, int]
-"""A cut-out (h, w) uint8, high = ink, and its label."""
+Labelled = tuple[CutOut, int]
+"""A cut-out, high = ink, and its label."""
+
+
+LARGEST = 44
+"""Longer side in pixels of what is kept for training: much more than the 20 px of a glyph."""
+
+
+def compact(cut: CutOut) -> CutOut:
+    """A cut-out whose own ink is at most `LARGEST` px high and wide, so that a corpus fits into memory."""
+    planes = cut if cut.ndim == 3 else cut[np.newaxis]
+    _, _, width, height = cv2.boundingRect(planes[0])
+    factor = LARGEST / max(width, height, 1)
+    if factor >= 1:
+        return cut
+    smaller = [
+        np.asarray(cv2.resize(plane, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA), np.uint8)
+        for plane in planes
+    ]
+    return np.stack(smaller) if cut.ndim == 3 else smaller[0]
 
 
 def cut_boxes(page: Page, boxes: Sequence[tuple[int, Box]]) -> list[Labelled]:
-    """The digits of a strip by their boxes, without the neighbours' ink and the paper's print.
+    """The digits of a strip by their boxes: without the neighbours' ink and the paper's print, and with them.
 
     Ink is what reaches half of the digit's own darkness: who knows the box need not ask, as page cleaning
     must, which of all dark pixels are writing.
@@ -50,8 +68,8 @@ def cut_boxes(page: Page, boxes: Sequence[tuple[int, Box]]) -> list[Labelled]:
         if core <= 0:
             continue
         own = own_ink(contrast > 0.5 * core, window)
-        ink = np.clip(inside * (255 / core), 0, 255)
-        cut.append((np.where(own, ink, 0).astype(np.uint8), digit))
+        around = np.clip(surroundings(contrast, window) * np.float32(255 / core), 0, 255).astype(np.uint8)
+        cut.append((two_planes(around, own), digit))
     return cut
 
 
@@ -110,7 +128,7 @@ def label_candidates(ink: Gray, mask: Mask, owners: Sequence[tuple[int, Mask]]) 
     for candidate in propose(parts, height):
         label = _label(candidate.blob, owners, height)
         if label is not None:
-            labelled.append((candidate.blob.cut_out(ink), label))
+            labelled.append((compact(candidate.blob.cut_out(ink)), label))
     return labelled
 
 

@@ -14,15 +14,16 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Dataset
 
 from processor.prediction import glyphs
-from processor.records import Glyphs
+from processor.records import Glyphs, Gray
 from training.augment import Augmenter, Hand
-from training.inks import NONE, Inks, Labels
+from training.company import in_company
+from training.inks import NONE, Inks, Labels, own_of
 from training.interruption import ctrl_c_held
 from training.recipe import Augment, Schedule
 from training.sources import Pool
 
 Batch = tuple[Tensor, Tensor, Tensor]
-"""Glyphs (B, 1, 28, 28) float32, labels (B,) int64, and (B,) bool: which come from an ambiguous source."""
+"""Glyphs (B, 2, 28, 28) float32, labels (B,) int64, and (B,) bool: which come from an ambiguous source."""
 
 
 class Batches(Dataset[Batch]):
@@ -59,9 +60,15 @@ class Batches(Dataset[Batch]):
     def _draw(self, pool: Pool, rng: np.random.Generator) -> tuple[NDArray[np.generic], int]:
         index = int(rng.integers(len(pool.inks)))
         image, label = pool.inks.images[index], int(pool.inks.labels[index])
+        if pool.company and image.ndim == 2 and rng.random() < pool.company:
+            image = in_company(image, lambda: _another(pool.inks, rng), rng)
         if rng.random() < pool.untouched:
             return image, label
         return self._augment(image, rng), label
+
+
+def _another(inks: Inks, rng: np.random.Generator) -> Gray:
+    return own_of(inks.images[int(rng.integers(len(inks)))])
 
 
 def named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

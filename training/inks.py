@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from processor.records import Gray
+from processor.records import CutOut, Gray
 
 NONE = 10
 """The label of whatever is no digit."""
@@ -17,14 +17,14 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Inks:
-    """`images[i]` is (h, w) uint8, high = ink; `labels` (N,) 0..10; `groups` (N,) says who wrote it.
+    """`images[i]` is a cut-out, high = ink; `labels` (N,) 0..10; `groups` (N,) says who wrote it.
 
     Samples of one group (a writer, a strip, an original that was shifted) never stand on both sides of a
     split. `source` is the name in the manifest.
     """
 
     source: str
-    images: Sequence[Gray]
+    images: Sequence[CutOut]
     labels: Labels
     groups: Labels
 
@@ -45,7 +45,12 @@ class Inks:
         return found.hexdigest()[:12]
 
 
-def collect(source: str, images: Sequence[Gray], labels: Sequence[int], groups: Sequence[int]) -> Inks:
+def own_of(image: CutOut) -> Gray:
+    """(h, w): a cut-out's own ink, without what stands about it."""
+    return image if image.ndim == 2 else image[0]
+
+
+def collect(source: str, images: Sequence[CutOut], labels: Sequence[int], groups: Sequence[int]) -> Inks:
     """Inks of plain lists of one length."""
     return Inks(source, images, np.array(labels, np.int64), np.array(groups, np.int64))
 

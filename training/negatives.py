@@ -1,13 +1,14 @@
 """What is no digit: pieces and pairs of digits, letters, and the marks that forms are full of."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from processor.records import Gray, Mask
+from processor.records import Box, CutOut, Gray, Mask
+from processor.segmentation.blobs import surroundings, two_planes
 from training.cutting import Labelled, label_candidates
 from training.inks import NONE, Inks, collect
 
@@ -19,24 +20,23 @@ _SIDE = 64
 
 
 def pieces(digits: Inks, count: int, rng: np.random.Generator) -> Inks:
-    """Halves and thirds of digits; none of a 1, whose halves are ones."""
+    """Halves and thirds of digits, the rest of the digit about them; none of a 1, whose halves are ones."""
     usable = np.flatnonzero(digits.labels != 1)
-    images: list[Gray] = []
+    images: list[CutOut] = []
     while len(images) < count:
         image = digits.images[int(rng.choice(usable))]
         x, y, width, height = cv2.boundingRect(image)
         share = rng.uniform(0.3, 0.6)
-        side = rng.integers(4)
-        if side == 0:
-            part = image[y : y + int(share * height)]
-        elif side == 1:
-            part = image[y + int((1 - share) * height) : y + height]
-        elif side == 2:
-            part = image[:, x : x + int(share * width)]
-        else:
-            part = image[:, x + int((1 - share) * width) : x + width]
-        if part.any():
-            images.append(part)
+        across, down = max(1, int(share * width)), max(1, int(share * height))
+        part = [
+            Box(x, y, width, down),
+            Box(x, y + height - down, width, down),
+            Box(x, y, across, height),
+            Box(x + width - across, y, across, height),
+        ][rng.integers(4)]
+        inside = image[part.y : part.bottom, part.x : part.right]
+        if inside.any():
+            images.append(two_planes(surroundings(image, part), inside > 0))
     return _none("pieces", images)
 
 
@@ -72,7 +72,7 @@ def marks(count: int, rng: np.random.Generator) -> Inks:
     return _none("marks", images)
 
 
-def _none(source: str, images: list[Gray]) -> Inks:
+def _none(source: str, images: Sequence[CutOut]) -> Inks:
     return collect(source, images, [NONE] * len(images), list(range(len(images))))
 
 

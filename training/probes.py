@@ -21,10 +21,13 @@ _SIDE = 64
 
 
 def probe_glyphs() -> Glyphs:
-    """Sixteen glyphs (16, 1, 28, 28): the ten digits in a stroke font, and six textures from a fixed seed."""
+    """Sixteen glyphs (16, 2, 28, 28): the ten digits in a stroke font, each with the next beside it, and six
+    textures from a fixed seed."""
     rng = np.random.default_rng(16)
     digits = [_digit(str(digit)) for digit in range(10)]
-    return glyphs.batch([*digits, *(_texture(rng, 2 + grain) for grain in range(TEXTURES))])
+    beside = [np.roll(digit, 40, axis=1) for digit in (*digits[1:], digits[0])]
+    pairs = [np.stack([own, np.maximum(own, other)]) for own, other in zip(digits, beside, strict=True)]
+    return glyphs.batch([*pairs, *(_texture(rng, 2 + grain) for grain in range(TEXTURES))])
 
 
 def make_probe(manifest: Mapping[str, Any], weights: bytes, file: Path) -> bytes:

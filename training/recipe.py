@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from processor.errors import BadSettings
+from processor.prediction.manifests import PLANES
 
 VALIDATION = 0.1
 """Share of a source's groups (writers, strips, clusters of near-duplicates) that is never trained on."""
@@ -62,6 +63,11 @@ class Network(Section):
         classes = parameters.get("classes", CLASSES)
         if type(classes) is not int or classes != CLASSES:
             raise ValueError(f"classes = {classes!r}; expected {CLASSES}, ten digits and none")
+        planes = parameters.get("planes", PLANES[0])
+        if type(planes) is not int or planes not in PLANES:
+            raise ValueError(
+                f"planes = {planes!r}; expected 1, a mark's own ink, or 2, all ink about it, too"
+            )
         return parameters
 
 
@@ -98,7 +104,8 @@ class Augment(Section):
 class Source(Section):
     """One source of samples: one with a name of its own, or data of one's own by their kind and path.
 
-    `share` is relative, `untouched` is the part that is not augmented; an `ambiguous` source has non-digits
+    `share` is relative, `untouched` is the part that is not augmented, `company` the part of samples that
+    stand alone which is shown with others of the source about them; an `ambiguous` source has non-digits
     that may look like digits, and is trimmed. `samples` takes at most so many of each digit (-1: all),
     `validation` is the share of the groups that is kept out, `VALIDATION` where it is not given.
     """
@@ -111,6 +118,7 @@ class Source(Section):
     licence: str = Field("not stated", min_length=1, description="goes into the manifest of the model")
     share: float = Field(gt=0, le=1e6)
     untouched: float = Field(0.0, ge=0, le=1)
+    company: float = Field(0.0, ge=0, le=1)
     ambiguous: bool = False
     samples: int = Field(-1, ge=-1, le=10_000_000)
     validation: float | None = Field(None, ge=0, lt=1)

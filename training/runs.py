@@ -22,9 +22,9 @@ from torch import nn
 from processor import __version__
 from processor.commands.console import Words
 from processor.errors import BadCommand
-from processor.prediction import glyphs
 from processor.prediction.archive import MANIFEST, ModelFolder
 from processor.prediction.classifier import Classifier, softmax
+from processor.prediction.manifests import input_of, planes_of
 from processor.prediction.probe import PROBE
 from processor.records import Glyphs, StagedFile
 from processor.results import publish as outputs
@@ -311,7 +311,7 @@ def _manifest(recipe: Recipe, corpus: Corpus, samples: int, start: Start | None)
         "created_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "architecture": recipe.network.architecture,
         "parameters": recipe.network.parameters,
-        "input": {"shape": [1, glyphs.SIZE, glyphs.SIZE], "polarity": "ink is high", "range": [0, 1]},
+        "input": input_of(planes_of(recipe.network.parameters)),
         "classes": list(CLASSES),
         "temperature": 1.0,
         "thresholds": {"acceptance": [{"max_error_rate": 0.01, "confidence": 1.0}]},

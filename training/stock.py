@@ -13,22 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processor.errors import Transient
-from processor.records import Gray
+from processor.records import CutOut
 from training.sources import Corpus, Pool
 
 Shapes = NDArray[np.int64]
-"""Height and width of each image, (N, 2)."""
+"""Planes, height and width of each image, (N, 3); 0 planes: it stands alone, without the first axis."""
 
 
-class Mapped(Sequence[Gray]):
-    """Images (h, w) uint8 that stand one after the other in `file`, from byte `start` on.
+class Mapped(Sequence[CutOut]):
+    """Images, (h, w) or (2, h, w) uint8, that stand one after the other in `file`, from byte `start` on.
 
     Pickled, it is the file's name and the shapes. The images may be written to; the file never changes.
     """
 
     def __init__(self, file: Path, start: int, shapes: Shapes) -> None:
         self._file, self._shapes = file, shapes
-        self._ends = start + np.cumsum(shapes.prod(axis=1))
+        self._sizes = np.maximum(shapes[:, 0], 1) * shapes[:, 1] * shapes[:, 2]
+        self._ends = start + np.cumsum(self._sizes)
         self._start = start
         # A mapping of no bytes is an error. "c": what is written to an image stays in this process.
         some = file.stat().st_size > 0
@@ -38,15 +39,16 @@ class Mapped(Sequence[Gray]):
         return len(self._shapes)
 
     @overload
-    def __getitem__(self, place: int) -> Gray: ...
+    def __getitem__(self, place: int) -> CutOut: ...
     @overload
-    def __getitem__(self, place: slice) -> list[Gray]: ...
-    def __getitem__(self, place: int | slice) -> Gray | list[Gray]:
+    def __getitem__(self, place: slice) -> list[CutOut]: ...
+    def __getitem__(self, place: int | slice) -> CutOut | list[CutOut]:
         if isinstance(place, slice):
             return [self[i] for i in range(*place.indices(len(self)))]
-        height, width = self._shapes[place]
+        planes, height, width = self._shapes[place]
         end = self._ends[place]
-        return self._bytes[end - height * width : end].reshape(height, width)
+        shape = (planes, height, width) if planes else (height, width)
+        return self._bytes[end - self._sizes[place] : end].reshape(shape)
 
     def __reduce__(self) -> tuple[type["Mapped"], tuple[Path, int, Shapes]]:
         return Mapped, (self._file, self._start, self._shapes)
@@ -70,8 +72,8 @@ def _write(pool: Pool, stream: BinaryIO) -> tuple[int, Shapes]:
     start = stream.tell()
     for image in pool.inks.images:
         stream.write(np.ascontiguousarray(image, np.uint8).tobytes())
-    shapes = [image.shape for image in pool.inks.images]
-    return start, np.array(shapes, np.int64).reshape(-1, 2)
+    shapes = [image.shape if image.ndim == 3 else (0, *image.shape) for image in pool.inks.images]
+    return start, np.array(shapes, np.int64).reshape(-1, 3)
 
 
 def _moved(pool: Pool, file: Path, start: int, shapes: Shapes) -> Pool:

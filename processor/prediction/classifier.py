@@ -15,7 +15,7 @@ from processor.errors import BadModel, BadSettings
 from processor.prediction import archive, networks, probe
 from processor.prediction.archive import ModelFolder
 from processor.prediction.glyphs import SIZE
-from processor.prediction.manifests import read_hashed
+from processor.prediction.manifests import PLANES, read_hashed
 from processor.records import Glyphs
 
 BATCH = 64
@@ -51,17 +51,20 @@ class Classifier:
         return loaded
 
     def probabilities(self, glyphs: Glyphs) -> NDArray[np.float32]:
-        """Calibrated probabilities (N, classes) float32 of glyphs (N, 1, 28, 28) in [0, 1]; N may be 0."""
+        """Calibrated probabilities (N, classes) float32 of glyphs (N, 2, 28, 28) in [0, 1]; N may be 0."""
         scaled = self.logits(glyphs) / np.float32(self.model.temperature)
         return softmax(scaled)
 
     @torch.inference_mode()
     def logits(self, glyphs: Glyphs) -> NDArray[np.float32]:
-        """Uncalibrated scores (N, classes) float32 of glyphs (N, 1, 28, 28) in [0, 1]; N may be 0."""
-        if glyphs.ndim != 4 or glyphs.shape[1:] != (1, SIZE, SIZE):
-            raise ValueError(f"glyphs have shape {glyphs.shape}, expected (N, 1, {SIZE}, {SIZE})")
+        """Uncalibrated scores (N, classes) float32 of glyphs (N, 2, 28, 28) in [0, 1]; N may be 0.
+
+        Glyphs of one plane, (N, 1, 28, 28), are taken for marks that stand alone.
+        """
+        if glyphs.ndim != 4 or glyphs.shape[1] not in PLANES or glyphs.shape[2:] != (SIZE, SIZE):
+            raise ValueError(f"glyphs have shape {glyphs.shape}, expected (N, 1 or 2, {SIZE}, {SIZE})")
         count = len(glyphs)
-        padded = np.zeros((-(-count // BATCH) * BATCH, 1, SIZE, SIZE), np.float32)
+        padded = np.zeros((-(-count // BATCH) * BATCH, PLANES[-1], SIZE, SIZE), np.float32)
         padded[:count] = glyphs
         scores = np.empty((len(padded), len(self.classes)), np.float32)
         for start in range(0, len(padded), BATCH):
@@ -107,7 +110,7 @@ def rebuild(manifest: Mapping[str, Any], weights: bytes, file: Path) -> nn.Modul
     network.load_state_dict(tensors)
     network.eval()
     with torch.inference_mode():
-        outputs = network(torch.zeros(1, 1, SIZE, SIZE)).shape[1]
+        outputs = network(torch.zeros(1, PLANES[-1], SIZE, SIZE)).shape[1]
     if outputs != len(manifest["classes"]):
         raise BadModel(
             f"{file} scores {outputs} classes, its manifest names {len(manifest['classes'])}.",

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,23 @@ REQUIRED_KEYS = (
     "versions",
 )
 
-INPUT = {"shape": [1, 28, 28], "polarity": "ink is high", "range": [0, 1]}
-"""What this program feeds a network; a model that was made for other glyphs would read nonsense."""
+
+def input_of(planes: int) -> dict[str, Any]:
+    """What this program feeds a network that looks at `planes` of a glyph: its own ink, or all about it, too.
+
+    A model that was made for other glyphs would read nonsense.
+    """
+    return {"shape": [planes, 28, 28], "polarity": "ink is high", "range": [0, 1]}
+
+
+PLANES = (1, 2)
+"""A network looks at a mark's own ink, or also at all ink about it: `parameters.planes`, else 1."""
+
+
+def planes_of(parameters: Mapping[str, Any]) -> int:
+    """How many planes of a glyph the network of these parameters looks at."""
+    return int(parameters.get("planes", PLANES[0]))
+
 
 MAX_MANIFEST_BYTES = 1_000_000
 MAX_FILE_BYTES = 500_000_000
@@ -159,9 +174,12 @@ def _check_values(manifest: dict[str, Any], where: Path) -> None:
         _expect(isinstance(manifest[key], kind), where, key, manifest[key], expected)
     if manifest["name"] != where.parent.name:
         raise BadModel(f"{where} says it is {manifest['name']!r}: the folder was renamed.", REMEDY)
+    planes = manifest["parameters"].get("planes", PLANES[0])
+    _expect(type(planes) is int and planes in PLANES, where, "parameters.planes", planes, "1 or 2")
+    expected_input = input_of(int(planes))
     for key, right, expected in (
         ("classes", _are_classes, "the ten digits first, each class once"),
-        ("input", lambda value: value == INPUT, f"{INPUT}"),
+        ("input", lambda value: value == expected_input, f"{expected_input}"),
         ("temperature", lambda value: _is_within(value, *TEMPERATURES), "a number from 0.01 to 100"),
         ("weights", _are_entries, "a list of file and sha256"),
         ("probe", _is_entry, "a file and its sha256"),

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 
 from processor.errors import BadModel
 from processor.prediction.glyphs import SIZE
-from processor.prediction.manifests import REMEDY
+from processor.prediction.manifests import PLANES, REMEDY
 from processor.records import Glyphs
 
 PROBE = "probe.safetensors"
@@ -30,11 +30,11 @@ instruction sets 3e-6, products of ten bits, as GPUs multiply by default, 4e-4, 
 _GLYPHS, _LOGITS = "glyphs", "logits"
 
 Score = Callable[[Glyphs], NDArray[np.float32]]
-"""Glyphs (N, 1, 28, 28) to logits (N, classes), both float32."""
+"""Glyphs (N, planes, 28, 28) to logits (N, classes), both float32."""
 
 
 def pack(glyphs: Glyphs, logits: NDArray[np.float32]) -> bytes:
-    """The content of a probe file: glyphs (N, 1, 28, 28) and their scores (N, classes)."""
+    """The content of a probe file: glyphs (N, planes, 28, 28) and their scores (N, classes)."""
     return safetensors.numpy.save({_GLYPHS: glyphs, _LOGITS: logits})
 
 
@@ -66,8 +66,9 @@ def _unpack(file: Path, content: bytes, classes: int) -> tuple[Glyphs, NDArray[n
         raise BadModel(f"{file} holds {', '.join(sorted(tensors))}, expected glyphs and logits.", REMEDY)
     glyphs, logits = tensors[_GLYPHS], tensors[_LOGITS]
     count = len(glyphs) if glyphs.ndim else 0
+    planes = glyphs.shape[1] if glyphs.ndim > 1 and glyphs.shape[1] in PLANES else PLANES[0]
     for name, tensor, shape in (
-        (_GLYPHS, glyphs, (count, 1, SIZE, SIZE)),
+        (_GLYPHS, glyphs, (count, planes, SIZE, SIZE)),
         (_LOGITS, logits, (count, classes)),
     ):
         if count == 0 or tensor.shape != shape or tensor.dtype != np.float32:

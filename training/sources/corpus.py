@@ -37,6 +37,7 @@ class Pool:
     ambiguous: bool = False
     licence: str = ""
     skipped: tuple[str, ...] = ()
+    company: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +91,15 @@ def gather(
         if len(parts.trained):
             licence = LICENCES[parts.trained.source] if source.kind is None else source.licence
             pools.append(
-                Pool(parts.trained, source.share, source.untouched, source.ambiguous, licence, parts.skipped)
+                Pool(
+                    parts.trained,
+                    source.share,
+                    source.untouched,
+                    source.ambiguous,
+                    licence,
+                    parts.skipped,
+                    source.company,
+                )
             )
         elif source.kind in MAY_BE_EMPTY:
             notices.append(f"{source.name}: there are none yet; the source is left out.")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from training.clusters import near_duplicates
-from training.inks import NONE, Inks, per_digit, split_by_cluster, split_by_group
+from training.inks import NONE, Inks, own_of, per_digit, split_by_cluster, split_by_group
 from training.recipe import Source
 from training.sources.found import Found, Parts
 
@@ -51,7 +51,12 @@ def _clustered(inks: Inks, rng: np.random.Generator, notices: list[str]) -> Inks
             f"and more cannot be searched for near-duplicates; `validation = 0` takes all."
         )
         inks = inks.take(np.sort(rng.permutation(len(inks))[:CLUSTERED]))
-    return Inks(inks.source, inks.images, inks.labels, near_duplicates(inks.images, inks.labels))
+    return Inks(
+        inks.source,
+        inks.images,
+        inks.labels,
+        near_duplicates([own_of(image) for image in inks.images], inks.labels),
+    )
 
 
 def limit_of(source: Source, samples: int, inks: Inks) -> int:

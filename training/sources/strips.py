@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from processor.errors import BadScan
-from processor.records import Box, Gray, Page
+from processor.records import Box, CutOut, Page
 from training import cutting, datasets
 from training.inks import Inks, collect
 from training.sources.files import read_page
@@ -16,12 +16,12 @@ def cut_strips(
     source: str, folder: Path, names: Iterable[str], cut: Callable[..., list[cutting.Labelled]]
 ) -> Inks:
     """What `cut` finds on the strips `names` of a folder of images and COCO boxes; each strip is a group."""
-    images: list[Gray] = []
+    images: list[CutOut] = []
     labels: list[int] = []
     groups: list[int] = []
     for group, (name, boxes) in enumerate(datasets.strip_boxes(folder, list(names)).items()):
         for image, label in cut(datasets.strip_page(folder, name), boxes):
-            images.append(image)
+            images.append(cutting.compact(image))
             labels.append(label)
             groups.append(group)
     return collect(source, images, labels, groups)
@@ -36,7 +36,7 @@ def coco_strips(source: str, folder: Path, held_out: Path) -> Found:
     subfolders(folder)
     boxes = datasets.strip_boxes(folder, datasets.annotated_strips(folder))
     measured = datasets.held_out_strips(folder) if folder.resolve() == held_out.resolve() else frozenset()
-    images: list[Gray] = []
+    images: list[CutOut] = []
     labels: list[int] = []
     groups: list[int] = []
     skipped: list[str] = []
@@ -55,7 +55,7 @@ def coco_strips(source: str, folder: Path, held_out: Path) -> Found:
             if not _meets(page, box)
         ]
         cut = cutting.cut_boxes(page, on_page)
-        images += [image for image, _ in cut]
+        images += [cutting.compact(image) for image, _ in cut]
         labels += [label for _, label in cut]
         groups += [group] * len(cut)
     strips = len(boxes) - len(measured) - len(skipped)
