@@ -104,7 +104,7 @@ def cut_candidates(page: Page, boxes: Sequence[tuple[int, Box]]) -> list[Labelle
     paper = clean(page)
     owners = []
     for digit, marked in boxes:
-        box = on_grid(marked, paper.to_original, paper.mask.shape)
+        box = on_grid(marked, paper.to_original[:2], paper.mask.shape)
         owner = np.zeros(paper.mask.shape, np.bool_)
         owner[box.y : box.bottom, box.x : box.right] = own_ink(paper.mask, box)
         owners.append((digit, owner))

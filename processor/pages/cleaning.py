@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processor.pages.rulings import remove_rulings, typical_height
+from processor.pages.sheets import find_sheet, flat
 from processor.pages.skew import estimate_skew
 from processor.records import Box, Gray, Mask, Page
 
@@ -55,8 +56,9 @@ class CleanPage:
 
     `ink` is (H, W) uint8, 255 = full ink; `mask` is (H, W) bool, the pixels that are writing; `dividers` are
     those of the upright lines that were taken out. `digit_height` is the typical height of a mark in pixels.
-    `to_original` is the (2, 3) affine map from the working grid to the original page; `skew_degrees` is what
-    was turned back; `scale` is working pixels per original pixel.
+    `to_original` is the (3, 3) homography from the working grid to the original page; `skew_degrees` is by
+    how much the lines of writing sink to the right there, -180 to 180: 90 or -90 on a page that lies on its
+    side; `scale` is working pixels per original pixel.
     """
 
     ink: Gray
@@ -74,23 +76,31 @@ class CleanPage:
         last = mask.shape[1] - mask[rows, ::-1].argmax(axis=1)
         x = np.concatenate([first, last, first, last]) + box.x
         y = np.concatenate([rows, rows, rows + 1, rows + 1]) + box.y
-        corners = np.stack([x, y], axis=1).astype(np.float64)
-        moved = corners @ self.to_original[:, :2].T + self.to_original[:, 2]
+        moved = moved_by(self.to_original, np.stack([x, y], axis=1).astype(np.float64))
         low = np.clip(np.floor(moved.min(axis=0) + 1e-6), 0, (width - 1, height - 1)).astype(int)
         high = np.clip(np.ceil(moved.max(axis=0) - 1e-6), low + 1, (width, height)).astype(int)
         return Box(int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))
 
 
-def clean(page: Page) -> CleanPage:
-    """Flattens light, sets polarity, turns skew back, marks the ink of `page` and takes ruled lines out."""
+def clean(page: Page, quarter_turns: int = 0) -> CleanPage:
+    """Flattens light, sets polarity, turns skew back, marks the ink of `page` and takes ruled lines out.
+
+    A photographed sheet is cut out of its surroundings and seen from above. The page is first turned
+    clockwise by so many `quarter_turns`.
+    """
     scale = working_scale(page.width, page.height)
-    contrast = flatten(upright_polarity(resize(to_gray(page.pixels), scale)))
+    gray, to_original = turn_quarters(resize(to_gray(page.pixels), scale), quarter_turns)
+    to_original = np.diag([1 / scale, 1 / scale, 1.0]) @ to_original
+    corners = find_sheet(gray)
+    if corners is not None:
+        gray, back = flat(gray, corners)
+        to_original = to_original @ back
+    contrast = flatten(upright_polarity(gray))
     mask = binarise(contrast)
     skew = estimate_skew(mask)
-    to_original = np.array([[1 / scale, 0, 0], [0, 1 / scale, 0]])
     if skew:
         contrast, to_working = turn(contrast, skew)
-        to_original = to_working / scale
+        to_original = to_original @ np.vstack([to_working, [0, 0, 1]])
         mask = binarise(contrast)
     height = typical_height(mask)
     ruled = remove_rulings(mask, height)
@@ -100,9 +110,32 @@ def clean(page: Page) -> CleanPage:
         dividers=ruled.upright,
         digit_height=typical_height(ruled.writing),
         to_original=to_original,
-        skew_degrees=skew,
+        skew_degrees=_sinking(to_original, mask.shape),
         scale=scale,
     )
+
+
+def moved_by(homography: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`points` (N, 2) under a (3, 3) `homography`."""
+    moved = points @ homography[:2, :2].T + homography[:2, 2]
+    depth = points @ homography[2, :2] + homography[2, 2]
+    return np.asarray(moved / depth[:, None], np.float64)
+
+
+def turn_quarters(gray: Gray, clockwise: int) -> tuple[Gray, NDArray[np.float64]]:
+    """`gray` (H, W) turned by so many quarters, and the (3, 3) map from there back, in pixels' edges."""
+    back = np.eye(3)
+    for _ in range(clockwise % 4):
+        back = back @ np.array([[0, 1, 0], [-1, 0, gray.shape[0]], [0, 0, 1]], np.float64)
+        gray = np.rot90(gray, -1)
+    return np.ascontiguousarray(gray), back
+
+
+def _sinking(to_original: NDArray[np.float64], shape: tuple[int, ...]) -> float:
+    """Degrees by which what is level on a working grid of `shape` sinks to the right on the original page."""
+    x, y = shape[1] / 2, shape[0] / 2
+    (x0, y0), (x1, y1) = moved_by(to_original, np.array([[x, y], [x + 1, y]]))
+    return round(float(np.degrees(np.arctan2(y1 - y0, x1 - x0))), 2) + 0.0
 
 
 def turn(contrast: NDArray[np.float32], degrees: float) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
