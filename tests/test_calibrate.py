@@ -108,3 +108,49 @@ def test_the_upper_bound_is_that_of_the_rule_of_three_and_one_where_all_were_wro
     bound = upper_bound(np.array([0, 5]), np.array([3000, 5]))
     assert bound[0] == pytest.approx(1 - (1 - CERTAINTY) ** (1 / 3000), rel=1e-6)
     assert bound[1] == 1.0
+
+
+# --- weights -------------------------------------------------------------------------------------------
+
+
+def mostly_easy(own_wrong: int) -> tuple[NDArray[np.float32], Labels, NDArray[np.float64]]:
+    """5,957 digits that are read right, and 300 of one's own, 38 % of the weight, of which some are not."""
+    wrong = np.zeros(6257, np.bool_)
+    wrong[5957 : 5957 + own_wrong] = True
+    confidences = np.concatenate([np.linspace(0.999, 0.7, 5957), np.linspace(0.95, 0.9, 300)])
+    probabilities, labels = sure_digits(confidences, wrong)
+    return probabilities, labels, np.repeat([0.62 / 5957, 0.38 / 300], [5957, 300])
+
+
+def test_mistakes_on_ones_own_forms_raise_the_threshold_by_their_share() -> None:
+    """By their number alone, ten mistakes in 300 own digits are nothing among thousands of others."""
+    probabilities, labels, weights = mostly_easy(own_wrong=10)
+    (by_number,) = acceptances(probabilities, labels, (0.01,))
+    (by_share,) = acceptances(probabilities, labels, (0.01,), weights)
+    assert by_number["coverage"] == 1.0
+    assert by_share["confidence"] > 0.94
+    assert by_share["coverage"] < 0.5
+
+
+def test_equal_weights_change_nothing() -> None:
+    logits, labels = truthful(2000, 4.0)
+    even = np.full(2000, 0.25)
+    assert fit_temperature(logits, labels, even) == pytest.approx(fit_temperature(logits, labels), rel=1e-3)
+    probabilities = softmax(logits)
+    assert acceptances(probabilities, labels, weights=even) == acceptances(probabilities, labels)
+
+
+def test_unequal_weights_leave_fewer_samples_to_go_by() -> None:
+    """400 digits without an error keep 1 %; the same ones, forty of which are half the weight, do not."""
+    probabilities, labels = sure_digits(np.linspace(0.99, 0.9, 400), np.zeros(400, np.bool_))
+    weights = np.repeat([9.0, 1.0], [40, 360])
+    assert acceptances(probabilities, labels, (0.01,))[0]["coverage"] == 1.0
+    assert acceptances(probabilities, labels, (0.01,), weights)[0]["coverage"] == 0.0
+
+
+def test_the_temperature_is_that_of_what_weighs_most() -> None:
+    logits, labels = truthful(4000, 3.0)
+    mixed = logits * np.repeat([1.0, 3.0], 2000).astype(np.float32)[:, None]
+    heavy = np.repeat([1.0, 1000.0], 2000)
+    assert fit_temperature(mixed, labels, heavy) == pytest.approx(3.0, rel=0.1)
+    assert fit_temperature(mixed, labels, heavy[::-1]) == pytest.approx(1.0, rel=0.1)

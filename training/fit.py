@@ -149,22 +149,6 @@ class Trainer:
         }
 
 
-def kept_digits(validation: Sequence[Inks]) -> list[Inks]:
-    """The digits kept out of those sources that are nothing but digits (of all, if none is).
-
-    What the page reader proposes holds only the digits that it cut well, beside pieces that look like some,
-    and a wrong label there would pass for a sure mistake.
-    """
-    pure = [inks for inks in validation if not (inks.labels == NONE).any()] or list(validation)
-    return [inks.take(np.flatnonzero(inks.labels != NONE)) for inks in pure]
-
-
-def as_they_come(kept: Sequence[Inks]) -> tuple[Glyphs, Labels]:
-    """Glyphs and labels of all samples, not augmented."""
-    images = [image for inks in kept for image in inks.images]
-    return glyphs.batch(images), np.concatenate([inks.labels for inks in kept])
-
-
 def validation_glyphs(validation: Sequence[Inks], seed: int) -> tuple[Glyphs, Labels]:
     """What training is judged and calibrated on: every validation sample as it is, and once augmented.
 

@@ -35,6 +35,7 @@ from training.checkpoints import Checkpoints
 from training.course import Epoch, Trained, train
 from training.inks import NONE
 from training.interruption import Interrupted, Stop, signals
+from training.kept import kept_digits
 from training.memory import Peak
 from training.publish import WEIGHTS, data_row, find_run, write_manifest, write_run
 from training.recipe import Recipe, Schedule
@@ -236,8 +237,7 @@ def _finish(
     aside = run / UNFINISHED / run.name
     shutil.rmtree(aside.parent, ignore_errors=True)
     write_run(aside, _weights(trained.network), manifest)
-    words.say("Calibrating …")
-    calibrate_run(aside, corpus, order.recipe.schedule.seed)
+    calibrate_run(aside, corpus, order.recipe.schedule.seed, words)
     measure_run(find_run(aside), order.data, words)
     history = [epoch.row() for epoch in trained.epochs]
     write_whole(run / HISTORY, json.dumps(history, indent=2).encode() + b"\n")
@@ -256,16 +256,17 @@ def _finish(
     return find_run(run)
 
 
-def calibrate_run(run: Path, corpus: Corpus, seed: int) -> ModelFolder:
+def calibrate_run(run: Path, corpus: Corpus, seed: int, words: Words) -> ModelFolder:
     """Writes temperature and thresholds, measured on what `corpus` keeps out, into the run's manifest.
 
     The temperature is that of digits as they come, so that a confidence is true of an ordinary page; the
     thresholds are those of worse ones as well, which `seed` draws, so that they hold on a bad page.
     """
     model, classifier = find_run(run), Classifier.load(run)
-    digits = fit.kept_digits(corpus.validation)
-    images, labels = fit.as_they_come(digits)
-    temperature = round(calibrate.fit_temperature(classifier.logits(images), labels), 4)
+    digits = kept_digits(corpus.validation, corpus.shares)
+    words.say(f"Calibrating on {digits.parts()} …")
+    images, labels = digits.as_they_come()
+    temperature = round(calibrate.fit_temperature(classifier.logits(images), labels, digits.weights), 4)
 
     def scored(images: Glyphs) -> NDArray[np.float32]:
         return softmax(classifier.logits(images) / np.float32(temperature))
@@ -273,9 +274,11 @@ def calibrate_run(run: Path, corpus: Corpus, seed: int) -> ModelFolder:
     images, labels = fit.validation_glyphs(corpus.validation, seed)
     figures = evaluate.mixed_figures(scored(images), labels)
     others = labels == NONE
-    worn, truth = fit.validation_glyphs(digits, seed)
+    worn, truth = fit.validation_glyphs(digits.inks, seed)
     rows = calibrate.acceptances(
-        scored(np.concatenate([worn, images[others]])), np.concatenate([truth, labels[others]])
+        scored(np.concatenate([worn, images[others]])),
+        np.concatenate([truth, labels[others]]),
+        weights=np.concatenate([np.tile(digits.weights, 2), np.ones(int(others.sum()))]),
     )
     metrics = {**model.manifest["metrics"], "validation": figures}
     values = {"temperature": temperature, "thresholds": {"acceptance": rows}, "metrics": metrics}
@@ -293,7 +296,7 @@ def recalibrate(run: Path, data: Path, words: Words, settings: LoadedSettings | 
     recipe = Recipe.model_validate(values)
     words.say(f"Gathering {len(recipe.source)} sources from {data} …")
     corpus = gather(recipe, data, samples, settings=settings)
-    return measure_run(calibrate_run(run, corpus, recipe.schedule.seed), data, words)
+    return measure_run(calibrate_run(run, corpus, recipe.schedule.seed, words), data, words)
 
 
 def measure_run(model: ModelFolder, data: Path, words: Words) -> ModelFolder:

@@ -45,12 +45,14 @@ class Corpus:
     """All that a recipe names: what is trained on, and what is only validated on.
 
     `skipped` names every sample that could not be read, `notices` what a person should know of the sources.
+    `shares` are those of the sources of `validation`, 0 where their labels are not sure enough to calibrate.
     """
 
     pools: tuple[Pool, ...]
     validation: tuple[Inks, ...]
     skipped: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
+    shares: tuple[float, ...] = ()
 
     def require_validation(self) -> None:
         """Raises BadCommand where no digit is kept out: such a model could not be judged or calibrated."""
@@ -82,6 +84,7 @@ def gather(
     shelf = Shelf(data, recipe, samples)
     pools: list[Pool] = []
     validation: list[Inks] = []
+    shares: list[float] = []
     skipped: list[str] = []
     notices: list[str] = []
     for source in recipe.source:
@@ -107,9 +110,16 @@ def gather(
             raise _empty(source)
         if len(parts.kept):
             validation.append(parts.kept)
+            shares.append(_calibrating_share(source, parts.kept))
     if not pools:
         raise _empty(recipe.source[0])
-    return Corpus(tuple(pools), tuple(validation), tuple(skipped), tuple(notices))
+    return Corpus(tuple(pools), tuple(validation), tuple(skipped), tuple(notices), tuple(shares))
+
+
+def _calibrating_share(source: Source, kept: Inks) -> float:
+    """What the page reader proposes on published sets holds only the digits that it cut well, beside pieces
+    that look like some: a wrong label there would pass for a sure mistake. What a person says counts."""
+    return source.share if source.kind is not None or not (kept.labels == NONE).any() else 0.0
 
 
 def read_source(
