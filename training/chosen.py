@@ -61,7 +61,7 @@ def _sources(chosen: str) -> tuple[Source, ...]:
             f"There is no source {chosen!r}.",
             f"Name a recipe file, whose sources may be data of your own, or one of: {', '.join(SOURCES)}.",
         )
-    return load_recipe(chosen).source
+    return load_recipe(chosen, judging=True).source
 
 
 def _schooling(manifest: Mapping[str, Any]) -> tuple[int, dict[str, Source]]:

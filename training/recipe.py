@@ -17,6 +17,7 @@ from pydantic import (
 
 from processor.errors import BadSettings
 from processor.prediction.manifests import PLANES
+from training.refusals import faults_of
 
 VALIDATION = 0.1
 """Share of a source's groups (writers, strips, clusters of near-duplicates) that is never trained on."""
@@ -153,22 +154,55 @@ class Recipe(Section):
     source: tuple[Source, ...] = Field(min_length=1)
 
 
-def load_recipe(name: str, **schedule: int | None) -> Recipe:
+def load_recipe(name: str, *, judging: bool = False, **schedule: int | None) -> Recipe:
     """The recipe file `name`, or the shipped recipe of that name; `schedule` values win where not None.
 
+    A recipe for `judging` a model need not say which `share` of a batch a source has.
     Raises BadSettings with the file, the key and what would be right.
     """
     text, where = _find(name)
     content = _parsed(text, where)
     _place_sources(content, where)
+    if judging:
+        _share_alike(content)
     wanted = {key: value for key, value in schedule.items() if value is not None}
     plan = content.get("schedule", {})
     if isinstance(plan, dict):
         content["schedule"] = {**plan, **wanted}
+    if "name" in content:
+        raise BadSettings(
+            f"{where}: there is no key name; the file's own name is the recipe's.", "Take it out."
+        )
+    return _checked({**content, "name": Path(name).stem}, where, "Compare it with a shipped recipe.")
+
+
+def recorded_recipe(recorded: object, where: str) -> tuple[Recipe, int]:
+    """The recipe that the manifest `where` says a run was made by, and its --samples.
+
+    Raises BadSettings where that is none that this version would train.
+    """
+    remedy = "It was changed, or made by another version: train the run again."
+    if not isinstance(recorded, dict):
+        raise BadSettings(f"{where}: recipe = {str(recorded)[:60]!r}; expected a table.", remedy)
+    values = dict(recorded)
+    samples = values.pop("samples", -1)
+    if type(samples) is not int or samples < -1 or samples == 0:
+        raise BadSettings(f"{where}: samples = {samples!r}; expected -1, or 1 and more.", remedy)
+    return _checked(values, where, remedy), samples
+
+
+def _checked(values: dict[str, Any], where: str, remedy: str) -> Recipe:
     try:
-        return Recipe(name=Path(name).stem, **content)
-    except (ValidationError, TypeError) as error:
-        raise BadSettings(f"{where} is refused: {error}", "Compare it with a shipped recipe.") from None
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise BadSettings("\n".join(faults_of(error, where, Recipe)), remedy) from None
+
+
+def _share_alike(content: dict[str, Any]) -> None:
+    sources = content.get("source")
+    for source in sources if isinstance(sources, list) else []:
+        if isinstance(source, dict):
+            source.setdefault("share", 1)
 
 
 def _parsed(text: str, where: str) -> dict[str, Any]:

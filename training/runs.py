@@ -38,7 +38,7 @@ from training.interruption import Interrupted, Stop, signals
 from training.kept import kept_digits
 from training.memory import Peak
 from training.publish import WEIGHTS, data_row, find_run, write_manifest, write_run
-from training.recipe import Recipe, Schedule
+from training.recipe import Recipe, Schedule, recorded_recipe
 from training.report import PICTURES, REPORT, write_report
 from training.sources import Corpus, gather
 from training.starting import CLASSES, Start, begin_from, find_device
@@ -291,9 +291,7 @@ def recalibrate(run: Path, data: Path, words: Words, settings: LoadedSettings | 
 
     What the manifest says of test sets rests on temperature and thresholds, so it is measured again, too.
     """
-    values = dict(find_run(run).manifest["recipe"])
-    samples = int(values.pop("samples", -1))
-    recipe = Recipe.model_validate(values)
+    recipe, samples = recorded_recipe(find_run(run).manifest["recipe"], str(run / MANIFEST))
     words.say(f"Gathering {len(recipe.source)} sources from {data} …")
     corpus = gather(recipe, data, samples, settings=settings)
     return measure_run(calibrate_run(run, corpus, recipe.schedule.seed, words), data, words)
