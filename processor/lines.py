@@ -1,7 +1,7 @@
 """Lines: blobs of one line of writing, cut and joined in every plausible way; the best reading wins."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
@@ -13,6 +13,7 @@ from processor.segmentation.blobs import Blob
 from processor.segmentation.hypotheses import Candidate, Part, cuts, propose
 from processor.segmentation.lattice import Hypothesis, best_path
 from processor.segmentation.splitting import split, stroke_width
+from processor.words import Mark, Seen, without_words
 
 Classify = Callable[[Sequence[Gray]], tuple[NDArray[np.float32], NDArray[np.float32]]]
 """Cut-outs to glyphs (N, 28, 28) and probabilities (N, 11)."""
@@ -38,34 +39,12 @@ CHARACTERS = 3
 SMALL_PRINT = 0.35
 """... unless they are lower than this share of the page's digits: rows of grain look alike, too."""
 
-WORD_GAP = 0.5
-"""Characters of one word are at most this share of their height apart."""
-
 PEN_SAMPLES = 100
 """The pen is measured on about so many blobs."""
 
 PROSE = 6
 PROSE_SHARE = 0.4
 """Lines of at least so many blobs, of which less than this share look like digits, are not worth cutting."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Seen:
-    """What the network makes of a cut-out: its (28, 28) glyph and (11,) probabilities."""
-
-    glyph: NDArray[np.float32]
-    probabilities: NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Mark:
-    """One digit (`rejection` is None) or one thing left out; `share` is that of all paths
-    on which its largest part is read the same, with or without a speck more."""
-
-    blob: Blob
-    seen: Seen | None
-    share: float
-    rejection: Rejection | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,10 +106,9 @@ def read_lines(lines: Sequence[Line], ink: Gray, classify: Classify) -> list[lis
     candidates = [_candidates(line, p) for line, p in zip(lines, parts, strict=True)]
     new = [c.blob for line in candidates for c in line if c.blob not in alone]
     seen = alone | _look(new, ink, classify)
-    return [
-        _best(line, p, c, seen) + list(line.specks)
-        for line, p, c in zip(lines, parts, candidates, strict=True)
-    ]
+    best = [_best(line, p, c, seen) for line, p, c in zip(lines, parts, candidates, strict=True)]
+    read = without_words(best, [line.height for line in lines])
+    return [marks + list(line.specks) for line, marks in zip(lines, read, strict=True)]
 
 
 def _look(blobs: Sequence[Blob], ink: Gray, classify: Classify) -> dict[Blob, Seen]:
@@ -197,11 +175,11 @@ def _best(
             if h.start <= core < h.stop and label == _label(taken, seen[blob])
         )
         marks.append(Mark(blob, seen[blob], min(1.0, sum(agreeing)), rejection))
-    return _without_words(marks, line.height)
+    return marks
 
 
 def _label(hypothesis: Hypothesis, seen: Seen) -> int:
-    return -1 if hypothesis.junk else int(seen.probabilities[:-1].argmax())
+    return -1 if hypothesis.junk else seen.digit
 
 
 def _weigh(
@@ -218,27 +196,3 @@ def _weigh(
         cost = open_set.junk_cost(None if judged else seen.probabilities, size if whole else max(size, TORN))
         weighed.append(Hypothesis(start, stop, cost, junk=True))
     return weighed
-
-
-def _without_words(marks: list[Mark], height: float) -> list[Mark]:
-    """`marks` (left to right), those of words left out as text with the likes of digits in them."""
-    judged: list[Mark] = []
-    for word in _words(marks, height):
-        digits = [float(m.seen.probabilities[:-1].max()) for m in word if m.seen and not m.rejection]
-        letters = sum(m.rejection is not None and m.rejection.cause is Cause.UNLIKE_DIGIT for m in word)
-        text = open_set.judge_word(digits, letters)
-        judged += [replace(m, rejection=m.rejection or text) for m in word] if text else word
-    return judged
-
-
-def _words(marks: Sequence[Mark], height: float) -> list[list[Mark]]:
-    """`marks` cut where the gap is wider than between letters."""
-    words: list[list[Mark]] = []
-    right = -np.inf
-    for mark in marks:
-        box = mark.blob.box
-        if box.x - right > WORD_GAP * height:
-            words.append([])
-        words[-1].append(mark)
-        right = max(right, box.right)
-    return words

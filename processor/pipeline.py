@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from processor import __version__
 from processor.errors import Transient
-from processor.lines import Mark, make_line, pen_width, read_lines
+from processor.lines import make_line, pen_width, read_lines
 from processor.pages.cleaning import CleanPage, clean
 from processor.pages.scans import decode
 from processor.prediction.archive import find_model
@@ -38,6 +38,7 @@ from processor.results.tables import scan_csv
 from processor.segmentation.blobs import find_blobs
 from processor.segmentation.layout import group_lines, may_lack_digits, reading_order, split_numbers
 from processor.settings import LoadedSettings
+from processor.words import Mark
 
 GRAIN = 0.12
 """Marks smaller than this share of a digit's height are paper grain: not looked at, not stored."""
@@ -176,7 +177,7 @@ def _reading(mark: Mark, paper: CleanPage, page: Page, threshold: float) -> Digi
         )
     probabilities = mark.seen.probabilities
     best = np.argsort(-probabilities[:-1], kind="stable")[:3]
-    confidence = float(probabilities[best[0]]) * mark.share
+    confidence = mark.confidence
     status, reason = judge_digit(confidence, threshold)
     rejection = (
         mark.rejection

@@ -17,7 +17,6 @@ from processor.rejection.open_set import (
     digit_cost,
     is_sure,
     judge_digit,
-    judge_word,
     junk_cost,
     size_cost,
     size_weight,
@@ -75,22 +74,6 @@ def test_what_is_finer_than_the_pen_is_printed(box: Box, area: int, printed: boo
 
 def test_a_reason_names_measure_and_limit() -> None:
     assert str(judge_blob(Box(100, 100, 4, 6), 40.0, PAGE)) == "speck: digit heights 0.15, limit 0.3"
-
-
-@pytest.mark.parametrize(
-    ("digits", "letters", "text"),
-    [
-        ([], 1, True),
-        ([0.95], 3, True),
-        ([0.9, 0.9, 0.9], 2, True),
-        ([0.99, 0.99], 1, False),
-        ([0.99] * 5, 1, False),
-        ([0.3] * 6, 0, False),
-    ],
-)
-def test_words_are_told_from_numbers(digits: list[float], letters: int, text: bool) -> None:
-    rejection = judge_word(digits, letters)
-    assert (rejection is not None and rejection.cause is Cause.TEXT) == text
 
 
 def test_a_sure_digit_is_cheaper_than_leaving_it_out_and_a_letter_is_not() -> None:

@@ -27,15 +27,6 @@ MOST_DIGITS = 4.0
 LEAST_PROBABILITY = 1e-4
 """Probabilities are not believed below this: one wrong glyph must not decide a whole line."""
 
-LETTER_IN_NUMBER = 4.0
-"""Nats for a mark like no digit in the middle of a number: digits break, but seldom."""
-
-DIGIT_IN_WORD = 1.4
-"""Nats for a letter that passes for a digit: l, o, s, z and their like are a quarter of a text."""
-
-WORD = 2.0
-"""Nats for a run being a word at all, on a page that is said to hold numbers."""
-
 SURE_NUMBER = 0.8
 """A number that by its own account is wrong one time in five is looked at, however sure each digit is."""
 
@@ -86,16 +77,3 @@ def is_sure(confidences: Sequence[float]) -> bool:
 def unlike_any_digit(probabilities: NDArray[np.float32]) -> Rejection:
     """The reason for leaving out a mark that the network saw."""
     return Rejection(Cause.UNLIKE_DIGIT, "likeness to a digit", 1 - float(probabilities[-1]), 0.5)
-
-
-def judge_word(digits: Sequence[float], letters: int) -> Rejection | None:
-    """Why a run of neighbouring characters is text; None where it is a number.
-
-    `digits` are the probabilities of those read as digits, `letters` counts those like no digit. The two
-    readings are weighed against each other in nats.
-    """
-    if not letters:
-        return None
-    number = LETTER_IN_NUMBER * letters - sum(math.log(max(p, LEAST_PROBABILITY)) for p in digits)
-    word = WORD + DIGIT_IN_WORD * len(digits)
-    return Rejection(Cause.TEXT, "nats for a number", number, word) if number > word else None
