@@ -19,6 +19,9 @@ from processor.results.publish import write_whole
 KEPT = 2
 """So many checkpoints are kept: where the newest is damaged, the one before it still serves."""
 
+CHECKPOINTS = "checkpoints"
+"""The folder of a run's checkpoints: it goes when the run is finished."""
+
 EVERY_SECONDS = 30.0
 """At most so much work is lost by a kill."""
 

@@ -19,6 +19,7 @@ from processor.prediction.promotions import PROMOTIONS
 from processor.results.publish import write_whole
 from processor.settings import LoadedSettings
 from training.cards import CARD, card
+from training.checkpoints import CHECKPOINTS
 from training.licences import LICENCES
 from training.probes import make_probe
 from training.pruning import SHIPPED
@@ -68,6 +69,7 @@ def publish(run: Path, models: Path, name: str, notice: Notice = unheard) -> Mod
     refuse_name(models, name)
     # A manifest knows its folder by name: "." and a link have another.
     run = run.resolve()
+    _refuse_unfinished(run)
     model = Classifier.load(run).model
     created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     manifest = {**model.manifest, "name": name, "created_at": created}
@@ -146,9 +148,20 @@ def data_row(source: str, count: int, digest: str, licence: str | None = None) -
     return {"source": source, "count": count, "digest": digest, "licence": licence or LICENCES[source]}
 
 
+def _refuse_unfinished(run: Path) -> None:
+    """Raises BadModel where `run` holds a training that was interrupted, or still goes on."""
+    if (run / CHECKPOINTS).is_dir() and not (run / MANIFEST).is_file():
+        raise BadModel(
+            f"{run} holds a training that is not finished: there are checkpoints, and no {MANIFEST} yet.",
+            f"Give the `training fit` command again that began it, with --out {run}: it goes on from its "
+            "last checkpoint. Publish the run when it has ended.",
+        )
+
+
 def find_run(run: Path) -> ModelFolder:
     """The finished run in the folder `run`, or where that leads. Raises BadModel where there is none yet."""
     run = run.resolve()
+    _refuse_unfinished(run)
     if not (run / MANIFEST).is_file():
         raise BadModel(f"{run} holds no finished run.", "Train one with `training fit --out FOLDER`.")
     return archive.verify(run)

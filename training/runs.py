@@ -31,7 +31,7 @@ from processor.results import publish as outputs
 from processor.results.publish import write_whole
 from processor.settings import LoadedSettings
 from training import calibrate, evaluate, fit
-from training.checkpoints import Checkpoints
+from training.checkpoints import CHECKPOINTS, Checkpoints
 from training.course import Epoch, Trained, train
 from training.inks import NONE
 from training.interruption import Interrupted, Stop, signals
@@ -44,7 +44,6 @@ from training.sources import Corpus, gather
 from training.starting import CLASSES, Start, begin_from, find_device
 from training.stock import mapped
 
-CHECKPOINTS = "checkpoints"
 HISTORY = "history.json"
 UNFINISHED = ".unfinished"
 SAMPLES = ".samples"
@@ -105,9 +104,17 @@ def fit_run(order: Order, words: Words) -> ModelFolder:
             checkpoints.remove()
             return model
         except KeyboardInterrupt:
-            raise Interrupted(
-                "Stopped at once.", "The same command goes on from its last checkpoint."
-            ) from None
+            raise _stopped_at_once(run) from None
+
+
+def _stopped_at_once(run: Path) -> Interrupted:
+    """What is true of a training that was stopped anywhere: before its first checkpoint nothing was kept."""
+    if len(Checkpoints(run / CHECKPOINTS, {})):
+        return Interrupted("Stopped at once.", "The same command goes on from its last checkpoint.")
+    return Interrupted(
+        "Stopped at once, before the first checkpoint: nothing of the training was kept.",
+        "The same command begins anew.",
+    )
 
 
 def refuse_used(run: Path) -> None:
@@ -160,7 +167,7 @@ def _held(run: Path) -> Iterator[None]:
 
 def _gather(order: Order, recipe: Recipe, words: Words) -> Corpus:
     words.say(f"Gathering {len(recipe.source)} sources from {order.data} …")
-    corpus = gather(recipe, order.data, order.samples, settings=order.settings)
+    corpus = gather(recipe, order.data, order.samples, settings=order.settings, notice=words.say)
     for remark in corpus.remarks():
         words.say(remark)
     corpus.require_validation()
@@ -293,7 +300,7 @@ def recalibrate(run: Path, data: Path, words: Words, settings: LoadedSettings | 
     """
     recipe, samples = recorded_recipe(find_run(run).manifest["recipe"], str(run / MANIFEST))
     words.say(f"Gathering {len(recipe.source)} sources from {data} …")
-    corpus = gather(recipe, data, samples, settings=settings)
+    corpus = gather(recipe, data, samples, settings=settings, notice=words.say)
     return measure_run(calibrate_run(run, corpus, recipe.schedule.seed, words), data, words)
 
 

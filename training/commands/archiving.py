@@ -48,12 +48,16 @@ def promote(
 ) -> None:
     """Put a published model into service, unless it is worse than the one in use."""
     loaded, words = settings_of(context, settings), words_of(context, quiet)
+    from processor.prediction.archive import find_model
     from training.gate_sets import gate_sets
     from training.promotion import promote
     from training.publish import own_archive
 
-    sets = gate_sets(loaded, data_of(loaded, data), words.say)
-    _tell(promote(own_archive(loaded), name, sets=sets, force=force, notice=words.say), words)
+    folder, archive = data_of(loaded, data), own_archive(loaded)
+    # Before the gates: a mistyped name must not wait for test sets to be read.
+    find_model(archive, name)
+    sets = gate_sets(loaded, folder, words.say)
+    _tell(promote(archive, name, sets=sets, force=force, notice=words.say), words)
 
 
 def rollback(context: typer.Context, settings: SettingsFile = None, quiet: Quiet = False) -> None:

@@ -43,7 +43,7 @@ def download(
 
     words = words_of(context, quiet)
     wanted = _wanted(sets or [], mirror)
-    fetcher = Fetcher(data_of(settings_of(context, settings), data), force, say=words.say)
+    fetcher = Fetcher(data_of(settings_of(context, settings), data, made=True), force, say=words.say)
     try:
         rows = [_row(published, fetcher, words) for published in wanted]
     except KeyboardInterrupt:

@@ -63,9 +63,13 @@ def fit(
     Interrupted, the same command goes on from its last checkpoint to the same result.
     """
     from processor.commands.console import print_line
+    from processor.errors import BadCommand
     from training.recipe import load_recipe
 
+    if samples == 0:
+        raise BadCommand("--samples 0 leaves nothing to train on.", "Give 1 or more, or -1 for all.")
     loaded, words = settings_of(context, settings), words_of(context, quiet)
+    folder = data_of(loaded, data)
     chosen = load_recipe(
         recipe or loaded.values.training.recipe, epochs=epochs, batches_per_epoch=batches, seed=seed
     )
@@ -83,7 +87,7 @@ def fit(
     first = chosen.network.start_from
     order = Order(
         recipe=chosen,
-        data=data_of(loaded, data),
+        data=folder,
         run=run,
         samples=samples,
         workers=workers,

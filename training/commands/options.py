@@ -50,9 +50,23 @@ def words_of(context: typer.Context, quiet: bool) -> "Words":
     return Words(quiet or context.obj["quiet"])
 
 
-def data_of(settings: "LoadedSettings", data: Path | None) -> Path:
-    """The folder of the data sets: the one this command was given, or that of the settings."""
-    return settings.training_data if data is None else data
+def data_of(settings: "LoadedSettings", data: Path | None, *, made: bool = False) -> Path:
+    """The folder of the data sets: the one this command was given, or that of the settings.
+
+    Raises BadCommand where a folder that was given is not there, unless it is to be `made`: a mistyped path
+    would otherwise pass for a folder without test sets. Many projects have none, so the settings' may lack.
+    """
+    if data is None:
+        return settings.training_data
+    if not made and not data.is_dir():
+        from processor.errors import BadCommand
+
+        what = "is a file" if data.exists() else "does not exist"
+        raise BadCommand(
+            f"--data {data}: this {what}; expected the folder that holds the data sets.",
+            "Correct the path, or fetch data sets into it with `training download`.",
+        )
+    return data
 
 
 def find_folder(settings: "LoadedSettings", model: str) -> Path:

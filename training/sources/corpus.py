@@ -1,6 +1,7 @@
 """From a recipe to all that is trained on, source by source."""
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -72,13 +73,23 @@ class Corpus:
         return [*self.notices, head, *(f"  {fault}" for fault in self.skipped[:TOLD]), *rest]
 
 
+def untold(_: str) -> None:
+    """Hears which source is being read, and says nothing."""
+
+
 def gather(
-    recipe: Recipe, data: Path, samples: int = -1, *, settings: LoadedSettings | None = None
+    recipe: Recipe,
+    data: Path,
+    samples: int = -1,
+    *,
+    settings: LoadedSettings | None = None,
+    notice: Callable[[str], object] = untold,
 ) -> Corpus:
     """Everything that `recipe` names, from the folder `data`; at most `samples` of each digit (-1: all).
 
-    `settings` are those of the project whose corrections, or whose model, a source asks for. Raises
-    BadSettings for an unknown source, BadCommand for data that are not there or not what was said.
+    `settings` are those of the project whose corrections, or whose model, a source asks for; `notice` hears
+    the name of each source before it is read, which may take a minute.
+    Raises BadSettings for an unknown source, BadCommand for data that are not there or not what was said.
     """
     _refuse_unknown(recipe)
     shelf = Shelf(data, recipe, samples)
@@ -87,7 +98,8 @@ def gather(
     shares: list[float] = []
     skipped: list[str] = []
     notices: list[str] = []
-    for source in recipe.source:
+    for number, source in enumerate(recipe.source, 1):
+        notice(f"  {number}/{len(recipe.source)}  {source.name} …")
         parts = _parts(source, shelf, settings)
         skipped += [f"{source.name}: {fault}" for fault in parts.skipped]
         notices += parts.notices
