@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from processor import __version__
 from processor.errors import Transient
 from processor.lines import make_line, pen_width, read_lines
+from processor.orientation import quarter_turns
 from processor.pages.cleaning import CleanPage, clean
 from processor.pages.scans import decode
 from processor.prediction.archive import find_model
@@ -35,7 +36,7 @@ from processor.results.annotate import annotate
 from processor.results.comparison import keep_corrected
 from processor.results.publish import output_name
 from processor.results.tables import scan_csv
-from processor.segmentation.blobs import find_blobs
+from processor.segmentation.blobs import Blob, find_blobs
 from processor.segmentation.layout import group_lines, may_lack_digits, reading_order, split_numbers
 from processor.settings import LoadedSettings
 from processor.words import Mark
@@ -72,8 +73,7 @@ def load_reader(settings: LoadedSettings, folder: Path | None = None) -> Reader:
 
 def read_page(page: Page, reader: Reader) -> PageReading:
     """Everything that is read from one page, with every box on the page as it came."""
-    paper = clean(page)
-    blobs = find_blobs(paper.mask, least_side=max(3, round(GRAIN * paper.digit_height)))
+    paper, blobs = _upright(page, reader)
     groups = group_lines([b.box for b in blobs])
     pen = pen_width(blobs, paper.digit_height)
     lines = [make_line([blobs[i] for i in g], paper.mask.shape, paper.digit_height, pen) for g in groups]
@@ -90,6 +90,21 @@ def read_page(page: Page, reader: Reader) -> PageReading:
         numbers=tuple(numbers[i] for i in reading_order([n.box for n in numbers])),
         rejected=tuple(sorted(rejected, key=lambda r: (r.box.y, r.box.x))),
     )
+
+
+def _upright(page: Page, reader: Reader) -> tuple[CleanPage, list[Blob]]:
+    """The ink and the marks of `page`, turned by quarters where the writing shows that it lies otherwise."""
+    paper = clean(page)
+    blobs = _marks(paper)
+    turns = quarter_turns(blobs, paper.ink, reader.classify)
+    if turns:
+        paper = clean(page, turns)
+        blobs = _marks(paper)
+    return paper, blobs
+
+
+def _marks(paper: CleanPage) -> list[Blob]:
+    return find_blobs(paper.mask, least_side=max(3, round(GRAIN * paper.digit_height)))
 
 
 def process(

@@ -136,6 +136,17 @@ def test_turning_maps_back_to_where_it_came_from() -> None:
     assert to_working @ np.array([x, y, 1.0]) == pytest.approx((321.5, 101.5), abs=2)
 
 
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_boxes_of_a_turned_page_lie_on_the_page_as_it_came(turns: int) -> None:
+    cleaned = clean(page(with_stroke(paper())), turns)
+    ys, xs = np.nonzero(cleaned.mask)
+    box = Box(int(xs.min()), int(ys.min()), int(np.ptp(xs)) + 1, int(np.ptp(ys)) + 1)
+    assert (box.width > box.height) == (turns % 2 == 1)
+    mask = cleaned.mask[box.y : box.bottom, box.x : box.right]
+    assert cleaned.original_box(box, mask, 800, 600) == STROKE
+    assert cleaned.skew_degrees == [0, -90, 180, 90][turns]
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.integers(2, 40), st.integers(2, 40), st.integers(0, 255))
 def test_no_size_is_too_small(height: int, width: int, level: int) -> None:

@@ -75,7 +75,8 @@ def test_a_shadow_across_sheet_and_desk_hides_no_sheet() -> None:
 
 
 def test_a_scan_has_no_outline() -> None:
-    assert find_sheet(cv2.copyMakeBorder(sheet(), 90, 90, 90, 90, cv2.BORDER_CONSTANT, value=235)) is None
+    scan = cv2.copyMakeBorder(sheet(), 90, 90, 90, 90, cv2.BORDER_CONSTANT, value=235)
+    assert find_sheet(np.asarray(scan, np.uint8)) is None
 
 
 def test_a_white_field_on_tinted_paper_is_no_sheet() -> None:

@@ -106,7 +106,8 @@ def _light_parts(paper: Gray) -> Iterator[NDArray[np.uint8]]:
     count, labels, stats, _ = cv2.connectedComponentsWithStats(inside, connectivity=4)
     if count > 1:
         largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
-        yield cv2.dilate((labels == largest).astype(np.uint8), np.ones((3, 3), np.uint8))
+        within = (labels == largest).astype(np.uint8)
+        yield np.asarray(cv2.dilate(within, np.ones((3, 3), np.uint8)), np.uint8)
 
 
 def _outline(light: NDArray[np.uint8]) -> Corners | None:
