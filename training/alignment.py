@@ -5,9 +5,10 @@ where digits may be; the path through those proposals that spells exactly the kn
 model finds likeliest, says where they are (forced alignment, as for speech: Rabiner, 1989).
 """
 
+import hashlib
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -92,6 +93,7 @@ def aligned_digits(
     *,
     with_pieces: bool = True,
     notice: Callable[[str], None] = ignore,
+    held_out: Container[str] = (),
 ) -> Inks:
     """The digits on the strips of `folder` whose numbers stand in `table` (columns `file`, `digits`).
 
@@ -99,6 +101,7 @@ def aligned_digits(
     the digits (pieces and pairs of them) comes along as no digit. A strip that is missing, no image, or not
     plausibly the number is named to `notice` and left out. Digits that the model takes for others come along
     where the rest of their number holds them in place; where it knows a hand not at all, strips are lost.
+    A strip whose file has a sha256 of `held_out` is one that models are judged by, and is left out as well.
     Raises BadCommand where the table has no such columns, or no strip can be used.
     """
     images: list[Gray] = []
@@ -108,7 +111,7 @@ def aligned_digits(
     for group, (name, digits) in enumerate(_rows(table, notice)):
         rows += 1
         try:
-            paper = clean(_strip(folder, table, name))
+            paper = clean(_strip(folder, table, name, held_out))
         except BadScan as error:
             notice(str(error.message))
             continue
@@ -267,7 +270,7 @@ def _share_inside(box: Box, within: Box) -> float:
     return max(0, width) * max(0, height) / (box.width * box.height)
 
 
-def _strip(folder: Path, table: Path, name: str) -> Page:
+def _strip(folder: Path, table: Path, name: str, held_out: Container[str]) -> Page:
     """The strip `name`, in `folder`, its `images`, or beside the table. Raises BadScan."""
     place = Path(name.replace("\\", "/"))
     for root in (folder, folder / "images", table.parent):
@@ -277,6 +280,8 @@ def _strip(folder: Path, table: Path, name: str) -> Page:
             continue
         except (OSError, ValueError) as error:
             raise BadScan(f"{name} cannot be read: {error}.") from None
+        if hashlib.sha256(data).hexdigest() in held_out:
+            raise BadScan(f"{name} is one of the strips by which every model is judged.")
         (page,) = decode(data, name, LIMITS, pdf_dpi=300)
         return page
     raise BadScan(f"{name} is not in {folder}.")

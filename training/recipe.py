@@ -225,8 +225,11 @@ def _place_sources(content: dict[str, Any], where: str) -> None:
     for number, source in enumerate(sources if isinstance(sources, list) else []):
         for key in ("path", "table"):
             if isinstance(source, dict) and isinstance(source.get(key), str):
-                source.setdefault("name", source[key])
-                source[key] = _placed(source[key], where, f"source.{number}.{key}")
+                given = source[key]
+                source[key] = _placed(given, where, f"source.{number}.{key}")
+                # The name goes into manifests, which should not tell of the folders of this machine.
+                whole = Path(given).is_absolute() or given.startswith("~")
+                source.setdefault("name", Path(source[key]).name if whole else given)
 
 
 def _placed(path: str, where: str, key: str) -> str:

@@ -37,6 +37,7 @@ from training.inks import NONE
 from training.interruption import Interrupted, Stop, signals
 from training.kept import kept_digits
 from training.memory import Peak
+from training.places import placed, portable
 from training.publish import WEIGHTS, data_row, find_run, write_manifest, write_run
 from training.recipe import Recipe, Schedule, recorded_recipe
 from training.report import PICTURES, REPORT, write_report
@@ -99,7 +100,8 @@ def fit_run(order: Order, words: Words) -> ModelFolder:
                     start=None if start is None else start.weights,
                     checkpoints=checkpoints,
                 )
-            manifest = _manifest(recipe, corpus, order.samples, start)
+            base = None if order.settings is None else order.settings.base
+            manifest = _manifest(recipe, corpus, order.samples, start, base)
             model = _finish(run, trained, corpus, manifest, order, device, peak, words)
             checkpoints.remove()
             return model
@@ -298,7 +300,8 @@ def recalibrate(run: Path, data: Path, words: Words, settings: LoadedSettings | 
 
     What the manifest says of test sets rests on temperature and thresholds, so it is measured again, too.
     """
-    recipe, samples = recorded_recipe(find_run(run).manifest["recipe"], str(run / MANIFEST))
+    recorded, samples = recorded_recipe(find_run(run).manifest["recipe"], str(run / MANIFEST))
+    recipe = placed(recorded, Path.cwd() if settings is None else settings.base, str(run / MANIFEST))
     words.say(f"Gathering {len(recipe.source)} sources from {data} …")
     corpus = gather(recipe, data, samples, settings=settings, notice=words.say)
     return measure_run(calibrate_run(run, corpus, recipe.schedule.seed, words), data, words)
@@ -313,8 +316,13 @@ def measure_run(model: ModelFolder, data: Path, words: Words) -> ModelFolder:
     return find_run(model.path)
 
 
-def _manifest(recipe: Recipe, corpus: Corpus, samples: int, start: Start | None) -> Mapping[str, Any]:
-    """A manifest before calibration: temperature 1, and a threshold that accepts nothing."""
+def _manifest(
+    recipe: Recipe, corpus: Corpus, samples: int, start: Start | None, base: Path | None
+) -> Mapping[str, Any]:
+    """A manifest before calibration: temperature 1, and a threshold that accepts nothing.
+
+    Paths of sources are told relative to `base`, the folder of the settings.
+    """
     return {
         "created_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "architecture": recipe.network.architecture,
@@ -328,7 +336,7 @@ def _manifest(recipe: Recipe, corpus: Corpus, samples: int, start: Start | None)
             *(data_row(p.inks.source, len(p.inks), p.inks.digest(), p.licence) for p in corpus.pools),
             *([] if start is None else start.inherited()),
         ],
-        "recipe": {**recipe.model_dump(mode="json"), "samples": samples},
+        "recipe": {**portable(recipe, base), "samples": samples},
         "parent": None if start is None else start.name,
         "versions": {
             "digit-inbox": __version__,

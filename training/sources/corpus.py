@@ -15,6 +15,7 @@ from training.recipe import Recipe, Source
 from training.sources.builtin import SOURCES, Shelf
 from training.sources.found import Found, Parts
 from training.sources.kinds import KINDS, Order
+from training.sources.measured import refuse_test_part
 from training.sources.splitting import limit_of, split
 
 MAY_BE_EMPTY = frozenset(("corrections",))
@@ -150,6 +151,7 @@ def _parts(source: Source, shelf: Shelf, settings: LoadedSettings | None) -> Par
         found = SOURCES[source.name](shelf)
     else:
         found = read_source(source, shelf.data, seed=seed, settings=settings)
+        refuse_test_part(source, found.inks, shelf.data)
     rng = _generator(seed + 1, source)
     if isinstance(found, Found):
         return split(found, source, limit_of(source, shelf.samples, found.inks), rng)

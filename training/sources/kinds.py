@@ -15,6 +15,7 @@ from training.pruning import database_is_there
 from training.recipe import Source
 from training.sources import arrays, folders, strips
 from training.sources.found import Found
+from training.sources.measured import contents_held_out
 
 DRAWN = 6000
 """So many letters or ruled lines are made where the recipe does not say how many."""
@@ -93,7 +94,8 @@ def _digit_strips(order: Order) -> Found:
     settings, skipped = order.project, list[str]()
     model = Classifier.load(find_model(settings.models_archive, settings.values.recognition.model).path)
     table = order.source.table or order.path / TABLE
-    inks = aligned_digits(order.path, table, model, notice=skipped.append)
+    measured = contents_held_out(order.data / "orand-car-a")
+    inks = aligned_digits(order.path, table, model, notice=skipped.append, held_out=measured)
     return Found(order.named(inks), tuple(skipped))
 
 

@@ -10,6 +10,7 @@ from training.inks import Inks, collect
 from training.sources.files import read_page
 from training.sources.folders import subfolders
 from training.sources.found import Found, mostly_read
+from training.sources.measured import content_of, contents_held_out
 
 
 def cut_strips(
@@ -30,12 +31,17 @@ def cut_strips(
 def coco_strips(source: str, folder: Path, held_out: Path) -> Found:
     """Digits cut by the boxes of `folder/annotations.json` out of `folder/images/`; each strip is a group.
 
-    Of the folder `held_out`, the strips that all models are measured on are left out. Raises BadCommand where
+    The strips that all models are measured on, in the folder `held_out` by their names and in any other by
+    their content, are left out. Raises BadCommand where
     the boxes are not in COCO's form, or more than half of the strips cannot be read.
     """
     subfolders(folder)
     boxes = datasets.strip_boxes(folder, datasets.annotated_strips(folder))
-    measured = datasets.held_out_strips(folder) if folder.resolve() == held_out.resolve() else frozenset()
+    if folder.resolve() == held_out.resolve():
+        measured = datasets.held_out_strips(folder)
+    else:
+        contents = contents_held_out(held_out)
+        measured = frozenset(name for name in boxes if content_of(folder / "images" / name) in contents)
     images: list[CutOut] = []
     labels: list[int] = []
     groups: list[int] = []
