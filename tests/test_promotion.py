@@ -37,7 +37,7 @@ from tests.model_folders import Tensors, add_run, edit_manifest, overwrite, some
 from training.cli import app
 from training.frozen import DIGITS, FROZEN, NON_DIGITS, frozen_sets, read_frozen, write_frozen
 from training.gate_sets import gate_sets
-from training.gates import LEVEL, Gate, chance_of, compare, judge
+from training.gates import LEVEL, Gate, calibration, chance_of, compare, judge
 from training.inks import NONE, Inks, collect
 from training.promotion import NotPromoted, promote, rollback
 from training.pruning import SHIPPED, prune
@@ -279,6 +279,38 @@ def test_a_worse_model_is_refused_and_the_one_in_use_stays(models: Path) -> None
     assert "--force" in caught.value.remedy
     assert current_name(models) == "three"
     assert len(read_promotions(models)) == 1
+
+
+class Claiming:
+    """Takes every glyph for a 3, this surely."""
+
+    def __init__(self, confidence: float) -> None:
+        self.confidence = confidence
+
+    def probabilities(self, glyphs: Glyphs) -> NDArray[np.float32]:
+        scores = np.full((len(glyphs), 11), (1 - self.confidence) / 10, np.float32)
+        scores[:, 3] = self.confidence
+        return scores
+
+
+def test_how_true_the_confidences_are_is_told_of_both_models() -> None:
+    """Of the digits 80 % are threes: who says 80 % is right, who says 99 % promises too much."""
+    images = [np.full((5, 5), 255, np.uint8)] * 210
+    inks = collect("any", images, [3] * 160 + [7] * 40 + [NONE] * 10, list(range(210)))
+    lines = calibration(Claiming(0.99), Claiming(0.8), {"mine": inks, "none": inks.take(range(200, 210))})
+    (line,) = lines
+    assert line.startswith("mine, calibration error: 19.00%, 0.00% of the model in use (for information; ")
+    assert calibration(Claiming(0.8), Claiming(0.9), {"mine": inks})[0].startswith(
+        "mine, calibration error: 0.00%, 10.00% of"
+    )
+
+
+def test_promotion_tells_the_calibration_on_the_frozen_set_and_makes_it_no_gate(models: Path) -> None:
+    promote(models, "three")
+    heard: list[str] = []
+    decision = promote(models, "other-three", notice=heard.append)
+    assert any(line.startswith("frozen, calibration error: ") for line in heard)
+    assert not any("calibration" in gate.name for gate in decision.gates)
 
 
 def test_the_frozen_set_of_the_archive_is_a_gate_without_being_named(models: Path) -> None:

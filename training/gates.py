@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from processor.prediction import glyphs
 from processor.records import Glyphs
+from training import metrics
 from training.inks import NONE, Inks, Labels
 
 LEVEL = 0.05
@@ -60,6 +61,40 @@ class Gate:
             f"{self.name}: {self.right} of {self.count} right, {self.right_before} by the model in use; "
             f"{self.lost} lost, {self.won} won (p = {self.chance:.2g}, refused below {self.level:.2g})"
         )
+
+
+class Sure(Protocol):
+    """What says how sure it is: calibrated probabilities (N, classes) of glyphs, the ten digits first."""
+
+    def probabilities(self, glyphs: Glyphs, /) -> NDArray[np.float32]: ...
+
+
+def calibration(candidate: Sure, current: Sure, sets: Mapping[str, Inks]) -> list[str]:
+    """How true the confidences of both models are on the digits of each set, a line each; it is no gate.
+
+    Right as often, a model that is surer of its mistakes still lets more of them pass its thresholds.
+    """
+    lines = []
+    for name, inks in sets.items():
+        digits = inks.take(np.flatnonzero(inks.labels != NONE))
+        if len(digits):
+            images = glyphs.batch(digits.images)
+            (error, chance), (before, _) = (
+                _calibration(model, images, digits.labels) for model in (candidate, current)
+            )
+            lines.append(
+                f"{name}, calibration error: {error:.2%}, {before:.2%} of the model in use "
+                f"(for information; below {chance:.2%} it cannot be told from none)"
+            )
+    return lines
+
+
+def _calibration(model: Sure, images: Glyphs, labels: Labels) -> tuple[float, float]:
+    """The calibration error of a model, and what one with true confidences exceeds one time in twenty."""
+    probabilities = model.probabilities(images)[:, :NONE]
+    confidence = probabilities.max(axis=1)
+    error = metrics.calibration_error(confidence, probabilities.argmax(axis=1) == labels)
+    return error, metrics.calibration_floor(confidence)[1]
 
 
 def judge(candidate: Reader, current: Reader, sets: Mapping[str, Inks]) -> list[Gate]:

@@ -22,7 +22,7 @@ from processor.prediction.promotions import (
 )
 from processor.results.publish import sync_folder, write_whole
 from training.frozen import frozen_sets
-from training.gates import Gate, judge
+from training.gates import Gate, calibration, judge
 from training.inks import Inks
 from training.staging import Notice, locked, unheard, writable
 
@@ -68,7 +68,10 @@ def promote(
             return Decision(model=candidate.model, previous=previous)
         gates: tuple[Gate, ...] = ()
         if current is not None:
-            gates = tuple(judge(candidate, current, {**frozen_sets(models), **(sets or {})}))
+            frozen = frozen_sets(models)
+            gates = tuple(judge(candidate, current, {**frozen, **(sets or {})}))
+            for line in calibration(candidate, current, frozen):
+                notice(line)
         decision = Decision(model=candidate.model, previous=previous, gates=gates)
         if decision.overridden and not force:
             raise _refusal(decision)
