@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from processor.errors import BadCommand, Transient
+from processor.prediction import networks
 from processor.prediction.glyphs import normalise
 from tests.sample_sources import sample_digits
 from tests.tiny_training import Watching, a_corpus, a_recipe, figures, files_below, weights
@@ -494,3 +495,20 @@ assert spoiled.shape == glyphs.shape and (spoiled < 0.5).flatten(1).any(1).all()
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
     )
     assert found.returncode == 0, found.stderr
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_training_that_runs_away_stops_at_once_and_names_its_learning_rate(
+    digits: Inks, value: float, tmp_path: Path
+) -> None:
+    recipe = a_recipe(learning_rate=0.5)
+    network = networks.build(recipe.network.architecture, recipe.network.parameters)
+    for parameter in network.parameters():
+        nn.init.constant_(parameter, value)
+    start = network.state_dict()
+    watching, checkpoints = Watching(), Checkpoints(tmp_path, {})
+    with pytest.raises(BadCommand, match=r"The loss is nan in epoch 1 of 3.*learning_rate = 0\.5") as caught:
+        train(recipe, a_corpus(digits), watching, start=start, checkpoints=checkpoints)
+    assert "--restart" in str(caught.value.remedy)
+    assert watching.batches == 0
+    assert len(checkpoints) == 0

@@ -1,5 +1,6 @@
 """The course of a training: from a corpus and a recipe to averaged weights, with stops on the way."""
 
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -150,6 +151,12 @@ class Course:
 
     def learn(self, batch: Batch) -> None:
         loss, hits = self._trainer.learn(batch, trim=len(self.epochs) + 1 >= self._plan.trim_from_epoch)
+        if not math.isfinite(loss):
+            raise BadCommand(
+                f"The loss is {loss} {self.place}: the weights ran away at the learning rate "
+                f"schedule.learning_rate = {self._plan.learning_rate:g}.",
+                "Set it to a tenth of that in the recipe, and train from the beginning with --restart.",
+            )
         self._losses, self._right, self.batch = self._losses + loss, self._right + hits, self.batch + 1
 
     @property

@@ -24,6 +24,11 @@ _DPI = 120
 
 def learning_curves(epochs: Sequence[Epoch], best_epoch: int) -> bytes:
     """Loss, and the share of wrong glyphs in training and validation, over the epochs."""
+    return _png(draw_curves(epochs, best_epoch))
+
+
+def draw_curves(epochs: Sequence[Epoch], best_epoch: int) -> Figure:
+    """The picture of `learning_curves`, not yet written."""
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     numbers = [epoch.epoch for epoch in epochs]
@@ -38,6 +43,10 @@ def learning_curves(epochs: Sequence[Epoch], best_epoch: int) -> bytes:
         shown = [max(100 * value, 0.01) for value in values]
         right.plot(numbers, shown, "o-", color=colour, markersize=3.5, label=name)
     right.set_yscale("log")
+    low, high = right.get_ylim()
+    # Less than a decade may hold no 1, 2 or 5, the only ones that are labelled.
+    if high < 10 * low:
+        right.set_ylim(low / 3, high * 3)
     right.set_title("Wrong, in % of glyphs", loc="left")
     for axis in (right.yaxis.set_major_formatter, right.yaxis.set_minor_formatter):
         axis(FuncFormatter(_percent_tick))
@@ -46,9 +55,11 @@ def learning_curves(epochs: Sequence[Epoch], best_epoch: int) -> bytes:
     right.legend(frameon=False, fontsize=9)
     for axes in (left, right):
         axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        if len(numbers) == 1:
+            axes.set_xlim(numbers[0] - 0.5, numbers[0] + 0.5)
         _quiet(axes)
-    return _png(figure)
+    return figure
 
 
 def confusion(counts: NDArray[np.int64], classes: Sequence[str]) -> bytes:
