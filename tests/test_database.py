@@ -307,6 +307,12 @@ class TestOpening:
         assert list(tmp_path.iterdir()) == [path.parent]
         open_read_only(url_of(path)).dispose()
 
+    @pytest.mark.parametrize("name", ["what?a=b.db", "when?time=10&place=x.db", "why?a=b.db?timeout=5"])
+    def test_a_file_whose_name_looks_like_an_option_is_opened_itself(self, tmp_path: Path, name: str) -> None:
+        open_database(f"sqlite:///{tmp_path}/{name}").dispose()
+        assert [file.name for file in tmp_path.iterdir()] == [name.removesuffix("?timeout=5")]
+        open_read_only(f"sqlite:///{tmp_path}/{name}").dispose()
+
     def test_options_in_an_address_are_options(self, path: Path) -> None:
         open_database(url_of(path) + "?check_same_thread=false").dispose()
         assert path.exists()

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 from sqlalchemy import (
     URL,
@@ -113,9 +114,20 @@ def _engine(url: str) -> Engine:
 def _address(url: str) -> URL:
     """SQLAlchemy takes every `?` for the start of options, and would open another file without a word."""
     file = url.removeprefix("sqlite:///")
-    if file != url and "=" not in file.partition("?")[2]:
-        return URL.create("sqlite", database=file)
-    return make_url(url)
+    if file == url:
+        return make_url(url)
+    name, _, last = file.rpartition("?")
+    options = dict(parse_qsl(last, keep_blank_values=True))
+    if name and "=" in last and options.keys() <= _OPTIONS:
+        return URL.create("sqlite", database=name, query=options)
+    return URL.create("sqlite", database=file)
+
+
+_OPTIONS = frozenset(
+    "cache cached_statements check_same_thread detect_types immutable isolation_level mode nolock timeout uri "
+    "vfs".split()
+)
+"""What sqlite3 and SQLite's own addresses can be told; any other `?...=` is a part of the file's name."""
 
 
 def _sqlite_file(engine: Engine) -> Path | None:
