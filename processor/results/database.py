@@ -124,8 +124,19 @@ def _address(url: str) -> URL:
 
 
 _OPTIONS = frozenset(
-    "cache cached_statements check_same_thread detect_types immutable isolation_level mode nolock timeout uri "
-    "vfs".split()
+    [
+        "cache",
+        "cached_statements",
+        "check_same_thread",
+        "detect_types",
+        "immutable",
+        "isolation_level",
+        "mode",
+        "nolock",
+        "timeout",
+        "uri",
+        "vfs",
+    ]
 )
 """What sqlite3 and SQLite's own addresses can be told; any other `?...=` is a part of the file's name."""
 
