@@ -55,6 +55,28 @@ def test_batches_repeat_themselves_and_differ_from_each_other(digits: Inks) -> N
         batches[12]
 
 
+def shown_as_they_are(batches: Batches, number: int, digits: Inks) -> float:
+    known = {normalise(image).tobytes() for image in digits.images}
+    return float(np.mean([glyph.tobytes() in known for glyph in batches[number][0][:, 0].numpy()]))
+
+
+def test_the_last_epochs_show_more_samples_as_they_are_where_a_source_says_so(digits: Inks) -> None:
+    schedule = a_recipe(calm_from_epoch=3, batch=128).schedule
+    for calm, late in ((None, 0.2), (0.9, 0.9)):
+        batches = Batches((Pool(digits, 1, 0.2, calm=calm),), schedule, Hand())
+        assert shown_as_they_are(batches, 7, digits) == pytest.approx(0.2, abs=0.12)
+        assert shown_as_they_are(batches, 8, digits) == pytest.approx(late, abs=0.12)
+
+
+def test_samples_are_shown_in_company_as_often_as_the_source_says(digits: Inks) -> None:
+    schedule = a_recipe(batch=128).schedule
+    for company in (0.0, 0.5, 1.0):
+        glyphs = Batches((Pool(digits, 1, 1.0, company=company),), schedule, Hand())[0][0].numpy()
+        alone = np.mean([(own == around).all() for own, around in glyphs])
+        # Now and then nothing is beside a digit in company.
+        assert 1 - company - 0.15 < alone < 1 - company + 0.25
+
+
 def test_training_lowers_the_loss_and_repeats_itself(digits: Inks) -> None:
     recipe, corpus = a_recipe(epochs=3, batches_per_epoch=12), a_corpus(digits)
     first = train(recipe, corpus, watching := Watching())

@@ -49,7 +49,7 @@ class Augmenter:
         self._fields = _elastic_fields(np.random.default_rng(0))
 
     def __call__(self, image: CutOut, rng: np.random.Generator) -> Ink:
-        """A cut-out, high = ink, to a new float32 one of 24 to 52 px, (H, W) or (2, H, W), not normalised."""
+        """A cut-out, high = ink, to a new float32 one of 22 to 40 px, (H, W) or (2, H, W), not normalised."""
         ink = self._written(image if image.ndim == 3 else image[np.newaxis], rng)
         return ink if image.ndim == 3 else ink[0]
 
@@ -78,7 +78,7 @@ class Augmenter:
         hand = self.hand
         x, y, width, height = cv2.boundingRect((image[0] > 25).view(np.uint8))
         longer = max(width, height, 1)
-        target = float(rng.integers(24, 53))
+        target = float(rng.integers(22, 41))
         turn = math.radians(rng.uniform(-hand.rotation_degrees, hand.rotation_degrees))
         shear, stretch = rng.uniform(-hand.shear, hand.shear), rng.uniform(-hand.stretch, hand.stretch)
         scale = target / longer

@@ -32,7 +32,7 @@ Labelled = tuple[CutOut, int]
 """A cut-out, high = ink, and its label."""
 
 
-LARGEST = 44
+LARGEST = 36
 """Longer side in pixels of what is kept for training: much more than the 20 px of a glyph."""
 
 

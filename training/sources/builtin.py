@@ -65,7 +65,7 @@ def _mnist(shelf: Shelf) -> Parts:
 def _mnist_proposals(shelf: Shelf) -> Parts:
     trained, kept = shelf.mnist
     return Parts(
-        negatives.proposals(trained, 4000, shelf.generator(4)),
+        negatives.proposals(trained, 3000, shelf.generator(4)),
         negatives.proposals(kept, 150, shelf.generator(5)),
     )
 
