@@ -160,7 +160,7 @@ def test_a_run_can_be_loaded_by_its_folder_before_it_is_published(run: Path) -> 
 
 def test_the_probe_is_the_same_each_time_and_holds_ink() -> None:
     glyphs = probe_glyphs()
-    assert glyphs.shape == (16, 1, SIZE, SIZE)
+    assert glyphs.shape == (16, 2, SIZE, SIZE)
     assert glyphs.tobytes() == probe_glyphs().tobytes()
     assert (glyphs.reshape(16, -1).sum(axis=1) > 20).all()
 
