@@ -1,17 +1,18 @@
 """Lines: blobs of one line of writing, cut and joined in every plausible way; the best reading wins."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
-from processor.records import Cause, Gray, Rejection
-from processor.rejection import geometry, open_set
+from processor.records import Box, Cause, Gray, Rejection
+from processor.rejection import geometry, open_set, strokes
 from processor.segmentation.blobs import Blob
 from processor.segmentation.hypotheses import Candidate, Part, cuts, propose
 from processor.segmentation.lattice import Hypothesis, best_path
+from processor.segmentation.separators import SMALL, hangs
 from processor.segmentation.splitting import split, stroke_width
 from processor.words import Mark, Seen, without_words
 
@@ -33,11 +34,21 @@ TORN = 0.6
 JOIN_COST = 0.1
 """Nats for every stroke joined to a digit."""
 
+HANGING_COST = 2.0
+"""... and for a comma joined to a digit: a stroke that hangs so is seldom a piece of one.
+
+A 5 with the comma before it is still a 5 to the network, and the comma would be lost.
+"""
+
 CHARACTERS = 3
 """So many blobs of like height measure their line by themselves."""
 
 SMALL_PRINT = 0.35
 """... unless they are lower than this share of the page's digits: rows of grain look alike, too."""
+
+HIGH = 0.6
+BESIDE = 0.8
+"""Whether a mark hangs is told by what is so high and so near it, in line heights."""
 
 PEN_SAMPLES = 100
 """The pen is measured on about so many blobs."""
@@ -74,7 +85,13 @@ def make_line(
     height = float(np.median(high))
     measured = len(high) >= CHARACTERS and height >= SMALL_PRINT * page_digit_height
     scale = height if measured else max(height, page_digit_height)
-    judged = [geometry.judge_blob(b.box, scale, page_shape) for b in blobs]
+    boxes = [b.box for b in blobs]
+    judged = [
+        geometry.judge_blob(b.box, scale, page_shape)
+        or _judge_hanging(b.box, boxes, height)
+        or strokes.judge_crossed(b.mask, height)
+        for b in blobs
+    ]
     thin = [geometry.judge_stroke(b.box, b.area, pen_width) for b in blobs]
     if all(t or j for t, j in zip(thin, judged, strict=True)):
         judged = [t or j for t, j in zip(thin, judged, strict=True)]
@@ -86,6 +103,22 @@ def make_line(
         height=height,
         page_digit_height=page_digit_height,
     )
+
+
+def _judge_hanging(box: Box, line: Sequence[Box], height: float) -> Rejection | None:
+    """Why a low mark beside characters of a line `height` px high is a comma or a point, no small digit."""
+    if box.height > SMALL * height:
+        return None
+    near = [b for b in line if b.height >= HIGH * height and _gap(b, box) <= BESIDE * height]
+    if not near:
+        return None
+    top, bottom = (float(np.mean(edge)) for edge in zip(*((b.y, b.bottom) for b in near), strict=True))
+    size = box.height / (bottom - top)
+    return Rejection(Cause.SEPARATOR, "digit heights", size, SMALL) if hangs(box, top, bottom) else None
+
+
+def _gap(one: Box, other: Box) -> int:
+    return max(one.x, other.x) - min(one.right, other.right)
 
 
 def pen_width(blobs: Sequence[Blob], digit_height: float) -> float:
@@ -150,10 +183,11 @@ def _best(
         for candidate in candidates
         for hypothesis in _weigh(
             candidate,
-            judged.get(candidate.blob),
+            _unless_seen(judged.get(candidate.blob), seen[candidate.blob]),
             seen[candidate.blob],
             line.height,
             candidate.blob in judged,
+            _joining(candidate, parts, line),
         )
     }
     hypotheses = list(sources)
@@ -161,35 +195,60 @@ def _best(
     labels = [_label(h, seen[sources[h]]) for h in hypotheses]
     marks = []
     for taken in paths.best:
-        blob, rejection = sources[taken], None
-        if taken.junk:
-            rejection = (
-                judged.get(blob)
-                or geometry.judge_size(blob.box, line.height, line.page_digit_height)
-                or open_set.unlike_any_digit(seen[blob].probabilities)
-            )
+        blob = sources[taken]
         core = max(range(taken.start, taken.stop), key=lambda i: parts[i].blob.area)
         agreeing = (
             share
             for h, label, share in zip(hypotheses, labels, paths.shares, strict=True)
             if h.start <= core < h.stop and label == _label(taken, seen[blob])
         )
-        marks.append(Mark(blob, seen[blob], min(1.0, sum(agreeing)), rejection))
+        mark = Mark(blob, seen[blob], min(1.0, sum(agreeing)), None)
+        marks.append(replace(mark, rejection=_reject(mark, judged.get(blob), taken.junk, line)))
     return marks
+
+
+def _reject(mark: Mark, judged: Rejection | None, junk: bool, line: Line) -> Rejection | None:
+    """Why a mark of the best path is no digit: left out on it, or a cross that looks like none for sure."""
+    blob, seen = mark.blob, mark.seen
+    if seen is None or (not junk and mark.confidence >= SURE):
+        return None
+    cross = strokes.judge_cross(blob.mask) if blob.box.height >= HIGH * line.height else None
+    if not junk:
+        return cross
+    return (
+        judged
+        or cross
+        or geometry.judge_size(blob.box, line.height, line.page_digit_height)
+        or open_set.unlike_any_digit(seen.probabilities)
+    )
+
+
+def _unless_seen(judged: Rejection | None, seen: Seen) -> Rejection | None:
+    """`judged`, but for what hangs like a comma and is a digit to the network: a comma looks like a 1."""
+    hangs_only = judged is not None and judged.cause is Cause.SEPARATOR
+    digit = seen.digit != 1 and float(seen.probabilities[seen.digit]) >= SURE
+    return None if hangs_only and digit else judged
 
 
 def _label(hypothesis: Hypothesis, seen: Seen) -> int:
     return -1 if hypothesis.junk else seen.digit
 
 
+def _joining(candidate: Candidate, parts: Sequence[Part], line: Line) -> float:
+    """Nats for taking the parts of a candidate together."""
+    parents = {part.parent for part in parts[candidate.start : candidate.stop]} if candidate.joins else set()
+    hanging = sum(j is not None and j.cause is Cause.SEPARATOR for j in (line.judged[p] for p in parents))
+    return JOIN_COST * candidate.joins + HANGING_COST * hanging
+
+
 def _weigh(
-    candidate: Candidate, judged: Rejection | None, seen: Seen, height: float, whole: bool
+    candidate: Candidate, judged: Rejection | None, seen: Seen, height: float, whole: bool, joining: float
 ) -> list[Hypothesis]:
     """A candidate as a digit and, where it is a whole blob or a single part, as something to leave out."""
     start, stop, box = candidate.start, candidate.stop, candidate.blob.box
     weighed = []
     if judged is None:
-        cost = open_set.digit_cost(seen.probabilities) + JOIN_COST * candidate.joins
+        cost = open_set.digit_cost(seen.probabilities) + joining
         weighed.append(Hypothesis(start, stop, cost + open_set.size_cost(box.height / height)))
     if whole or stop - start == 1:
         size = max(box.height, 0.6 * box.width) / height

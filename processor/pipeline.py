@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from processor import __version__
 from processor.errors import Transient
+from processor.gathering import gather
 from processor.lines import make_line, pen_width, read_lines
 from processor.orientation import quarter_turns
 from processor.pages.cleaning import CleanPage, clean
@@ -19,10 +20,8 @@ from processor.prediction.archive import find_model
 from processor.prediction.classifier import Classifier
 from processor.prediction.glyphs import batch
 from processor.records import (
-    Box,
     DigitReading,
     Gray,
-    Mask,
     NumberReading,
     Page,
     PageReading,
@@ -31,13 +30,13 @@ from processor.records import (
     Status,
 )
 from processor.rejection.geometry import judge_margin, judge_resolution
-from processor.rejection.open_set import is_sure, judge_digit
+from processor.rejection.open_set import judge_digit
 from processor.results.annotate import annotate
 from processor.results.comparison import keep_corrected
 from processor.results.publish import output_name
 from processor.results.tables import scan_csv
 from processor.segmentation.blobs import Blob, find_blobs
-from processor.segmentation.layout import group_lines, may_lack_digits, reading_order, split_numbers
+from processor.segmentation.layout import group_lines, reading_order
 from processor.settings import LoadedSettings
 from processor.words import Mark
 
@@ -79,8 +78,7 @@ def read_page(page: Page, reader: Reader) -> PageReading:
     lines = [make_line([blobs[i] for i in g], paper.mask.shape, paper.digit_height, pen) for g in groups]
     found = read_lines(lines, paper.ink, reader.classify)
     readings = [[_reading(mark, paper, page, reader.threshold) for mark in marks] for marks in found]
-    numbers = _numbers(found, readings, paper.dividers)
-    rejected = [r for line in readings for r in line if r.status is Status.REJECTED]
+    numbers, rejected = gather(found, readings, paper.dividers, paper.rulings)
     return PageReading(
         page=page.number,
         width=page.width,
@@ -160,29 +158,6 @@ def _content(source: Path, sha256: str) -> bytes:
     return data
 
 
-def _numbers(
-    found: Sequence[Sequence[Mark]], readings: Sequence[Sequence[DigitReading]], dividers: Mask
-) -> list[NumberReading]:
-    """The numbers of all lines, each to be looked at where digits of it may be missing."""
-    page_digits = [
-        mark.blob.box
-        for marks, line in zip(found, readings, strict=True)
-        for mark, reading in zip(marks, line, strict=True)
-        if reading.status is not Status.REJECTED
-    ]
-    numbers = []
-    for marks, line in zip(found, readings, strict=True):
-        boxes = [mark.blob.box for mark in marks]
-        digits = [i for i, r in enumerate(line) if r.status is not Status.REJECTED]
-        left_out = [i for i, r in enumerate(line) if r.status is Status.REJECTED]
-        unread = [boxes[i] for i in left_out if marks[i].seen is not None]
-        for cell in split_numbers([boxes[i] for i in digits], [boxes[i] for i in left_out], dividers):
-            own = [boxes[digits[i]] for i in cell]
-            doubtful = may_lack_digits(own, unread, page_digits, dividers)
-            numbers.append(_number([line[digits[i]] for i in cell], doubtful))
-    return numbers
-
-
 def _reading(mark: Mark, paper: CleanPage, page: Page, threshold: float) -> DigitReading:
     """A mark as it is reported: on the original page, with the best three classes if the network saw it."""
     box = paper.original_box(mark.blob.box, mark.blob.mask, page.width, page.height)
@@ -209,19 +184,6 @@ def _reading(mark: Mark, paper: CleanPage, page: Page, threshold: float) -> Digi
         reason=str(reason) if reason else None,
         top=tuple((str(c), round(float(probabilities[c]), 4)) for c in best),
         glyph=mark.seen.glyph,
-    )
-
-
-def _number(digits: Sequence[DigitReading], doubtful: bool) -> NumberReading:
-    """Digits of one number, as sure as all of them together; where one may be missing a person must look."""
-    sure = is_sure([d.confidence for d in digits])
-    accepted = sure and not doubtful and all(d.status is Status.ACCEPTED for d in digits)
-    return NumberReading(
-        text="".join(d.digit or "" for d in digits),
-        confidence=round(float(np.prod([d.confidence for d in digits])), 4),
-        status=Status.ACCEPTED if accepted else Status.REVIEW,
-        box=Box.around(d.box for d in digits),
-        digits=tuple(digits),
     )
 
 

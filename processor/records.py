@@ -101,6 +101,10 @@ class Cause(StrEnum):
     EDGE = "cut off by the edge"
     UNLIKE_DIGIT = "unlike any digit"
     UNCERTAIN = "uncertain"
+    SEPARATOR = "separator"
+    FILLER = "filler"
+    STRUCK_OUT = "struck out"
+    PRINTED = "printed"
 
 
 @dataclass(frozen=True, slots=True)

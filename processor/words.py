@@ -17,7 +17,7 @@ WORD_GAP = 0.5
 PEN_MARKS = 4
 """The stroke of a word is measured on about so many of its marks."""
 
-LETTERS = (Cause.UNLIKE_DIGIT, Cause.SEVERAL_CHARACTERS)
+LETTERS = (Cause.UNLIKE_DIGIT, Cause.SEVERAL_CHARACTERS, Cause.FILLER)
 """What is left out for its look alone: characters of a word, if it is one."""
 
 
@@ -58,7 +58,8 @@ def without_words(lines: Sequence[Sequence[Mark]], heights: Sequence[float]) -> 
     judged = text.judge_words([_weighed(word, at, heights[at]) for at, word in cut])
     found: list[list[Mark]] = [[] for _ in lines]
     for (at, word), rejection in zip(cut, judged, strict=True):
-        found[at] += [_as_text(mark, rejection) for mark in word] if rejection else word
+        reason = None if _is_filler(word) else rejection
+        found[at] += [_as_text(mark, reason) for mark in word] if reason else word
     return found
 
 
@@ -77,11 +78,16 @@ def split_words(marks: Sequence[Mark], height: float) -> list[list[Mark]]:
 
 def _weighed(word: Sequence[Mark], line: int, height: float) -> text.Word:
     return text.Word(
-        evidence=sum(_evidence(mark, height) for mark in word),
+        evidence=0.0 if _is_filler(word) else sum(_evidence(mark, height) for mark in word),
         line=line,
         height=float(np.percentile([mark.blob.box.height for mark in word], 75)),
         stroke=float(np.median([stroke_width(m.blob.mask) for m in word[:: -(-len(word) // PEN_MARKS)]])),
     )
+
+
+def _is_filler(word: Sequence[Mark]) -> bool:
+    """Whether a cross stands alone: it is a letter only among letters."""
+    return len(word) == 1 and word[0].rejection is not None and word[0].rejection.cause is Cause.FILLER
 
 
 def _evidence(mark: Mark, height: float) -> float:
@@ -89,7 +95,7 @@ def _evidence(mark: Mark, height: float) -> float:
     if mark.rejection is None and mark.seen is not None:
         return text.digit_evidence(mark.seen.digit, mark.confidence)
     cause = mark.rejection.cause if mark.rejection else None
-    if cause is Cause.UNLIKE_DIGIT:
+    if cause in (Cause.UNLIKE_DIGIT, Cause.FILLER):
         return text.letter_evidence(max(mark.blob.box.height, 0.6 * mark.blob.box.width) / height)
     return text.SEVERAL_LETTERS if cause is Cause.SEVERAL_CHARACTERS else 0.0
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processor.lines import make_line, pen_width, read_lines
-from processor.records import Cause, Gray
+from processor.records import Cause, CutOut, Gray
 from processor.segmentation.blobs import find_blobs
 from processor.segmentation.layout import group_lines
 
@@ -19,10 +19,15 @@ def holes(ink: Gray) -> int:
     return cv2.connectedComponents(1 - framed, connectivity=4)[0] - 2
 
 
-def classify(inks: Sequence[Gray]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """One hole without a tail is a zero, a narrow upright stroke a one, everything else no digit."""
+def classify(inks: Sequence[CutOut]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """One hole without a tail is a zero, a narrow upright stroke a one, everything else no digit.
+
+    A cut-out is (2, h, w): the mark's own ink, and all about it.
+    """
     rows = np.full((len(inks), 11), 0.002, np.float32)
-    for row, ink in zip(rows, inks, strict=True):
+    for row, (own, _) in zip(rows, inks, strict=True):
+        x, y, width, height = cv2.boundingRect(own)
+        ink = own[y : y + height, x : x + width]
         narrow = ink.shape[1] < 0.2 * ink.shape[0]
         round_one = holes(ink) == 1 and ink.shape[1] < 0.8 * ink.shape[0]
         row[0 if round_one else 1 if narrow and not holes(ink) else 10] = 0.98
@@ -83,12 +88,28 @@ def test_three_touching_digits_are_cut() -> None:
     assert read(image) == ("000", [])
 
 
-def test_a_letter_among_digits_is_left_out_with_its_reason() -> None:
+def test_a_cross_beside_digits_is_left_out_with_its_reason() -> None:
     image = canvas()
     zero(image, 60)
     one(image, 100)
     cross(image, 145)
-    assert read(image) == ("01", [Cause.UNLIKE_DIGIT])
+    assert read(image) == ("01", [Cause.FILLER])
+
+
+def test_a_comma_is_neither_read_nor_joined_to_a_digit() -> None:
+    image = canvas()
+    for x in (60, 100, 150):
+        zero(image, x)
+    cv2.line(image, (127, 75), (123, 92), 255, 4)
+    assert read(image) == ("000", [Cause.SEPARATOR])
+
+
+def test_touching_digits_with_a_stroke_through_them_are_not_read() -> None:
+    image = canvas()
+    for x in (60, 91, 122, 153):
+        zero(image, x)
+    cv2.line(image, (40, 60), (175, 63), 255, 4)
+    assert read(image) == ("", [Cause.STRUCK_OUT])
 
 
 def test_a_run_of_letters_is_text() -> None:

@@ -31,7 +31,7 @@ DOUBTED = (-0.8, 0.2, 1.0, 2.0)
 NUMBERS_EXPECTED = 2.0
 """Nats against a word: the page was said to hold numbers."""
 
-ALONE = 3.0
+ALONE = 4.5
 """... and so many more, shared among the words of a page: what stands alone on a strip is a number."""
 
 LIKE = 1.45

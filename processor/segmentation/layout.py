@@ -42,6 +42,10 @@ DIVIDED = 0.6
 LOW = 0.45
 """A blob lower than this share of its line's height is an attachment: a point, a dash, a broken stroke."""
 
+HANGING = 0.2
+LOW_HANGING = 0.55
+"""A comma begins at most so far below the line, and may be so high: its middle may stand below the line."""
+
 
 def group_lines(boxes: Sequence[Box]) -> list[list[int]]:
     """Indices of `boxes` that stand in one line of writing, each group from left to right.
@@ -97,10 +101,12 @@ def _attach_low(table: NDArray[np.float64], groups: list[list[int]]) -> list[lis
         best, nearest = -1, np.inf
         for i, (x0, y0, x1, y1) in enumerate(bands):
             height = y1 - y0
-            if i == small or heights[small] > LOW * height or right - left > 2 * height or not joined[i]:
+            hanging = y0 + 0.5 * height <= top <= y1 + HANGING * height
+            low = heights[small] <= (LOW_HANGING if hanging else LOW) * height
+            if i == small or not low or right - left > 2 * height or not joined[i]:
                 continue
             gap = max(x0 - right, left - x1, 0.0)
-            inside = y0 - 0.15 * height <= middle <= y1 + 0.25 * height
+            inside = y0 - 0.15 * height <= middle <= y1 + (0.5 if hanging else 0.25) * height
             if inside and gap < 0.6 * height and gap < nearest:
                 best, nearest = i, gap
         if best >= 0:
@@ -164,9 +170,13 @@ def _continues(left: Box, right: Box, others: Sequence[Box]) -> bool:
 
 
 def may_lack_digits(
-    digits: Sequence[Box], unread: Sequence[Box], page_digits: Sequence[Box], dividers: Mask
+    digits: Sequence[Box],
+    unread: Sequence[Box],
+    page_digits: Sequence[Box],
+    dividers: Mask,
+    separators: Sequence[Box] = (),
 ) -> bool:
-    """Whether the number with these `digits` may go on: a person has to look.
+    """Whether the number with these `digits` and `separators` may go on: a person has to look.
 
     It may where one of the `unread` marks stands close by, where another of the page's digits stands a little
     too far away to be its own and no divider between (the dividers of a comb part nothing), where a gap in it
@@ -177,9 +187,9 @@ def may_lack_digits(
     if number.x <= 0 or number.y <= 0 or number.right >= page_width or number.bottom >= page_height:
         return True
     height = float(np.median([b.height for b in digits]))
-    in_order = sorted(digits, key=lambda b: b.x)
+    in_order = sorted(digits, key=_left)
     comb = len(set(_cells(in_order, dividers))) > 1
-    gaps = [right.x - left.right for left, right in pairwise(in_order)]
+    gaps = [right.x - left.right for left, right in pairwise(sorted([*digits, *separators], key=_left))]
     if not comb and any(gap > WIDE_GAP * height for gap in gaps):
         return True
     others = [b for b in page_digits if b not in digits]
@@ -189,6 +199,10 @@ def may_lack_digits(
         and (comb or len(set(_cells(sorted([number, box], key=lambda b: b.x), dividers))) == 1)
         for box in near
     )
+
+
+def _left(box: Box) -> int:
+    return box.x
 
 
 def _beside(number: Box, boxes: Sequence[Box], reach: float) -> list[Box]:

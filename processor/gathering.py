@@ -1,0 +1,138 @@
+"""Numbers: the digits of each line put together, with their separators, and what speaks against them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processor.records import Box, Cause, DigitReading, Mask, NumberReading, Rejection, Status
+from processor.rejection.open_set import is_sure
+from processor.rejection.strokes import judge_struck
+from processor.segmentation.layout import may_lack_digits, split_numbers
+from processor.segmentation.separators import SMALL, punctuate
+from processor.segmentation.splitting import stroke_width
+from processor.words import Mark
+
+PUNCTUATION = (Cause.SPECK, Cause.MARK, Cause.SEPARATOR, Cause.RULED_LINE, Cause.UNLIKE_DIGIT)
+"""What a separator may have been left out as."""
+
+EXPLAINED = (Cause.STRUCK_OUT, Cause.FILLER)
+"""What is left out for these belongs to no number beside it."""
+
+REACH = 3.0
+"""Separators, and the dashes that tell a minus from a filler, stand within so many digit heights."""
+
+Digit = tuple[Mark, DigitReading]
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A mark that was left out: its box on the working grid, its reading, and whether the network saw it."""
+
+    box: Box
+    reading: DigitReading
+    cause: Cause
+    seen: bool
+
+
+def gather(
+    found: Sequence[Sequence[Mark]],
+    readings: Sequence[Sequence[DigitReading]],
+    dividers: Mask,
+    rulings: Mask,
+) -> tuple[list[NumberReading], list[DigitReading]]:
+    """The numbers of all lines, and what was left out; `readings` are those of the marks `found`.
+
+    A number goes to review where digits of it may be missing, or where nobody can tell what separates them;
+    one that is struck out is left out. `dividers`, `rulings`: the upright and level lines, (H, W).
+    """
+    lines = [_sorted(marks, line) for marks, line in zip(found, readings, strict=True)]
+    left_out = [left for _, line in lines for left in line]
+    table = np.array([(o.box.x, o.box.y, o.box.right, o.box.bottom) for o in left_out], np.float64)
+    written, struck = [], []
+    for digits, line in lines:
+        for number in _split(digits, line, dividers):
+            against = judge_struck(_boxes(number), rulings)
+            if against is None:
+                written.append((number, line))
+            else:
+                struck += [_rejected(reading, against) for _, reading in number]
+    page_digits = [mark.blob.box for number, _ in written for mark, _ in number]
+    numbers, separators = [], dict[int, Rejection]()
+    for number, line in written:
+        own = _boxes(number)
+        near = [i for i in _near(Box.around(own), table) if left_out[i].cause in PUNCTUATION]
+        stroke = _stroke(number) if near else 0.0
+        digits_only = "".join(reading.digit or "" for _, reading in number)
+        punctuation = punctuate(digits_only, own, [left_out[i].box for i in near], stroke)
+        used = [near[i] for i in punctuation.used]
+        points = [left_out[i].box for i in used]
+        unread = [o.box for o in line if o.seen and o.cause not in EXPLAINED and o.box not in points]
+        missing = may_lack_digits(own, unread, page_digits, dividers, points)
+        numbers.append(_number(punctuation.text, [r for _, r in number], punctuation.doubtful or missing))
+        separators |= {i: _separates(left_out[i].box, own) for i in used}
+    rejected = [
+        _rejected(left.reading, separators[i]) if i in separators else left.reading
+        for i, left in enumerate(left_out)
+    ]
+    return numbers, rejected + struck
+
+
+def _sorted(marks: Sequence[Mark], readings: Sequence[DigitReading]) -> tuple[list[Digit], list[Left]]:
+    """The digits of a line, and what was left out."""
+    digits, left_out = [], []
+    for mark, reading in zip(marks, readings, strict=True):
+        if reading.status is not Status.REJECTED:
+            digits.append((mark, reading))
+        else:
+            cause = mark.rejection.cause if mark.rejection else Cause.UNLIKE_DIGIT
+            left_out.append(Left(mark.blob.box, reading, cause, mark.seen is not None))
+    return digits, left_out
+
+
+def _split(digits: Sequence[Digit], left_out: Sequence[Left], dividers: Mask) -> list[list[Digit]]:
+    others = [left.box for left in left_out]
+    return [[digits[i] for i in cell] for cell in split_numbers(_boxes(digits), others, dividers)]
+
+
+def _boxes(digits: Sequence[Digit]) -> list[Box]:
+    """Their boxes on the working grid."""
+    return [mark.blob.box for mark, _ in digits]
+
+
+def _stroke(digits: Sequence[Digit]) -> float:
+    """Median width of the strokes of `digits`, in pixels."""
+    return float(np.median([stroke_width(mark.blob.mask) for mark, _ in digits]))
+
+
+def _near(number: Box, table: NDArray[np.float64]) -> list[int]:
+    """The rows of `table` (left, top, right, bottom) whose boxes are level with the number and near it."""
+    if not len(table):
+        return []
+    reach = REACH * number.height
+    level = (table[:, 3] >= number.y) & (table[:, 1] <= number.bottom + 0.5 * number.height)
+    beside = (table[:, 0] <= number.right + reach) & (table[:, 2] >= number.x - reach)
+    return [int(i) for i in np.flatnonzero(level & beside)]
+
+
+def _separates(mark: Box, digits: Sequence[Box]) -> Rejection:
+    size = mark.height / float(np.median([b.height for b in digits]))
+    return Rejection(Cause.SEPARATOR, "digit heights", size, SMALL)
+
+
+def _rejected(reading: DigitReading, why: Rejection) -> DigitReading:
+    return replace(reading, digit=None, status=Status.REJECTED, reason=str(why))
+
+
+def _number(text: str, digits: Sequence[DigitReading], doubtful: bool) -> NumberReading:
+    """Digits of one number, as sure as all of them together; where one may be missing a person must look."""
+    sure = is_sure([d.confidence for d in digits])
+    accepted = sure and not doubtful and all(d.status is Status.ACCEPTED for d in digits)
+    return NumberReading(
+        text=text,
+        confidence=round(float(np.prod([d.confidence for d in digits])), 4),
+        status=Status.ACCEPTED if accepted else Status.REVIEW,
+        box=Box.around(d.box for d in digits),
+        digits=tuple(digits),
+    )

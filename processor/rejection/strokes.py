@@ -1,0 +1,107 @@
+"""Rejection by strokes: numbers that somebody struck out, and the crosses that fill an empty box."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from processor.records import Box, Cause, Mask, Rejection
+
+CROSSED = 0.85
+"""A stroke through a number runs across this share of its width,"""
+
+MIDDLE = 0.32, 0.7
+"""... within this part of its height: what runs above or below is a line of the form, or a bar."""
+
+BEYOND = 1.0, 1.6
+"""A line that goes on there, in digit heights beyond the number, is printed: nobody strikes out so far."""
+
+LONG = 0.7
+"""A stroke through touching digits is made of straight runs of so many line heights,"""
+
+STRAIGHT = 0.12
+"""... and bends by at most so many."""
+
+WIDE = 2.2
+"""... A blob narrower than so many line heights is no number struck out as one."""
+
+NOTCH = 0.24
+"""Between the four arms of a cross, paper reaches in by this share of its size from every side."""
+
+SQUARE = 0.5, 2.0
+"""A cross is so many times as wide as high."""
+
+CORNER = 0.3
+"""Its arms end within this share of its sides from every corner."""
+
+AXIS = 0.12
+"""Its arms meet within this share of its size about the middle of its ink."""
+
+
+def judge_struck(digits: Sequence[Box], rulings: Mask) -> Rejection | None:
+    """Why the number of these `digits` is struck out; `rulings` is the page's (H, W) mask of level lines.
+
+    A long straight stroke through the digits was taken for a ruled line and out of the ink before. A ruled
+    line that digits slipped onto goes on beside them.
+    """
+    number = Box.around(digits)
+    height = float(np.median([b.height for b in digits]))
+    top, bottom = (int(number.y + share * number.height) for share in MIDDLE)
+    band = np.asarray(rulings[top : max(bottom, top + 1)].any(axis=0), np.bool_)
+    share = float(band[max(0, number.x) : number.right].mean())
+    near, far = (int(reach * height) for reach in BEYOND)
+    goes_on = band[max(0, number.x - far) : max(0, number.x - near)].any()
+    goes_on |= band[number.right + near : number.right + far].any()
+    crossed = share >= CROSSED and not goes_on
+    return Rejection(Cause.STRUCK_OUT, "share crossed", share, CROSSED) if crossed else None
+
+
+def judge_crossed(mask: Mask, line_height: float) -> Rejection | None:
+    """Why a blob (h, w) is touching digits with one straight stroke through all of them, at mid-height.
+
+    Fails on 4s whose bars run into each other.
+    """
+    height, width = mask.shape
+    if width < WIDE * line_height or not 0.6 * line_height <= height <= 2 * line_height:
+        return None
+    thick = cv2.dilate(mask.view(np.uint8), np.ones((3, 1), np.uint8))
+    runs = cv2.morphologyEx(thick, cv2.MORPH_OPEN, np.ones((1, max(3, round(LONG * line_height))), np.uint8))
+    top, bottom = (int(share * height) for share in MIDDLE)
+    rows, columns = np.nonzero(runs[top:bottom])
+    counts = np.bincount(columns, minlength=width)
+    at = np.flatnonzero(counts)
+    share = len(at) / width
+    if share < CROSSED:
+        return None
+    middles = np.bincount(columns, rows, minlength=width)[at] / counts[at]
+    slope, start = np.polyfit(at, middles, 1)
+    bend = float(np.percentile(np.abs(middles - slope * at - start), 90))
+    straight = bend <= STRAIGHT * line_height
+    return Rejection(Cause.STRUCK_OUT, "share crossed", share, CROSSED) if straight else None
+
+
+def judge_cross(mask: Mask) -> Rejection | None:
+    """Why a blob (h, w) is an x, with which people fill empty boxes: of digits, only some barred 7s are."""
+    height, width = mask.shape
+    least, most = SQUARE
+    if not least * height <= width <= most * height:
+        return None
+    down, across = max(1, round(CORNER * height)), max(1, round(CORNER * width))
+    if not all(mask[rows, columns].any() for rows in _ends(down) for columns in _ends(across)):
+        return None
+    depth = min(_notch(turned) for turned in (mask, mask[::-1], mask.T, mask.T[::-1]))
+    return Rejection(Cause.FILLER, "notches", depth, NOTCH) if depth >= NOTCH else None
+
+
+def _ends(length: int) -> tuple[slice, slice]:
+    return slice(None, length), slice(-length, None)
+
+
+def _notch(mask: Mask) -> float:
+    """How far paper reaches in from above, as a share of the height, about the middle column of the ink."""
+    height, width = mask.shape
+    columns = mask.any(axis=0) @ np.arange(width) / max(1, int(mask.any(axis=0).sum()))
+    reach = max(1, round(AXIS * width))
+    middle = mask[:, max(0, int(columns) - reach) : int(columns) + reach + 1]
+    inked = middle.any(axis=0)
+    return float(np.where(inked, middle.argmax(axis=0), 0).max() / height)

@@ -1,0 +1,159 @@
+"""Digits become numbers: combs, columns, scattered digits, separators, and what was struck out."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from processor.gathering import gather
+from processor.records import Box, Cause, DigitReading, NumberReading, Rejection, Status
+from processor.segmentation.blobs import Blob
+from processor.words import Mark, Seen
+
+SHAPE = (400, 900)
+SPECK = Rejection(Cause.SPECK, "digit heights", 0.2, 0.3)
+UNLIKE = Rejection(Cause.UNLIKE_DIGIT, "likeness to a digit", 0.1, 0.5)
+
+
+def mark(box: Box, rejection: Rejection | None = None, digit: int = 7) -> Mark:
+    """A frame of ink, 4 px wide; `digit` is what the network sees in it."""
+    ink = np.ones((box.height, box.width), np.bool_)
+    ink[4:-4, 4:-4] = False
+    probabilities = np.full(11, 0.001, np.float32)
+    probabilities[digit] = 0.99
+    seen = None if rejection is SPECK else Seen(np.zeros((28, 28), np.float32), probabilities)
+    return Mark(Blob(box, ink), seen, 1.0, rejection)
+
+
+def reading(one: Mark, confidence: float = 0.99) -> DigitReading:
+    if one.rejection is not None:
+        return DigitReading(
+            digit=None,
+            confidence=0.0,
+            status=Status.REJECTED,
+            box=one.blob.box,
+            reason=str(one.rejection),
+        )
+    digit = str(one.seen.digit) if one.seen else None
+    return DigitReading(digit=digit, confidence=confidence, status=Status.ACCEPTED, box=one.blob.box)
+
+
+def lines_of(*boxes: tuple[int, ...], at: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    for x, y, width, height in boxes:
+        at[y : y + height, x : x + width] = True
+    return at
+
+
+def blank() -> NDArray[np.bool_]:
+    return np.zeros(SHAPE, np.bool_)
+
+
+def gathered(
+    *lines: list[Mark],
+    dividers: NDArray[np.bool_] | None = None,
+    rulings: NDArray[np.bool_] | None = None,
+    confidence: float = 0.99,
+) -> tuple[list[NumberReading], list[DigitReading]]:
+    readings = [[reading(one, confidence) for one in line] for line in lines]
+    return gather(
+        lines,
+        readings,
+        blank() if dividers is None else dividers,
+        blank() if rulings is None else rulings,
+    )
+
+
+def row(digits: str, x: int = 100, y: int = 100, pitch: int = 32) -> list[Mark]:
+    """Digits 24 px wide and 40 px high."""
+    return [mark(Box(x + i * pitch, y, 24, 40), digit=int(d)) for i, d in enumerate(digits)]
+
+
+def texts(numbers: list[NumberReading]) -> list[str]:
+    return [number.text for number in numbers]
+
+
+def test_neighbours_are_one_number_and_far_ones_are_not() -> None:
+    numbers, _ = gathered([*row("123"), *row("45", 400)])
+    assert texts(numbers) == ["123", "45"]
+    assert [n.status for n in numbers] == [Status.ACCEPTED] * 2
+
+
+def test_scattered_digits_stay_single() -> None:
+    places = [(100, 80), (300, 95), (520, 70), (180, 220), (410, 250), (700, 210)]
+    lines = [row("5", x, y) for x, y in places]
+    numbers, _ = gathered(*lines)
+    assert texts(numbers) == ["5"] * 6
+    assert all(len(n.digits) == 1 and n.status is Status.ACCEPTED for n in numbers)
+
+
+def test_digits_of_one_line_with_wide_gaps_stay_single() -> None:
+    numbers, _ = gathered([*row("1", 100), *row("2", 200), *row("3", 300)])
+    assert texts(numbers) == ["1", "2", "3"]
+
+
+def test_a_comb_is_one_number() -> None:
+    edges = [(92 + 50 * i, 90, 2, 60) for i in range(6)]
+    numbers, _ = gathered(row("40721", pitch=50), dividers=lines_of(*edges, at=blank()))
+    assert texts(numbers) == ["40721"]
+    assert numbers[0].status is Status.ACCEPTED
+
+
+def test_the_cells_of_a_table_are_numbers_of_their_own() -> None:
+    wall = lines_of((162, 0, 2, 400), at=blank())
+    numbers, _ = gathered([*row("12", 100), *row("34", 170)], dividers=wall)
+    assert texts(numbers) == ["12", "34"]
+
+
+def test_a_cell_of_two_digits_beside_one_of_one_is_no_comb() -> None:
+    walls = lines_of((162, 0, 2, 400), (228, 0, 2, 400), at=blank())
+    numbers, _ = gathered([*row("12", 100), *row("3", 175), *row("45", 240)], dividers=walls)
+    assert texts(numbers) == ["12", "3", "45"]
+
+
+def test_a_comma_of_another_line_is_written_and_told() -> None:
+    comma = mark(Box(158, 136, 6, 14), SPECK)
+    numbers, rejected = gathered(row("125"), [comma])
+    assert texts(numbers) == ["12,5"]
+    assert numbers[0].digits_only == "125"
+    assert numbers[0].status is Status.ACCEPTED
+    assert [r.reason for r in rejected] == ["separator: digit heights 0.35, limit 0.55"]
+
+
+def test_a_comma_closes_the_gap_it_stands_in() -> None:
+    spaced = [*row("12"), *row("5", 192)]
+    comma = mark(Box(170, 136, 6, 14), UNLIKE)
+    assert gathered(spaced)[0][0].status is Status.REVIEW
+    numbers, _ = gathered([*spaced[:2], comma, spaced[2]])
+    assert [(n.text, n.status) for n in numbers] == [("12,5", Status.ACCEPTED)]
+
+
+def test_a_separator_that_nobody_can_tell_sends_the_number_to_review() -> None:
+    blot = mark(Box(153, 142, 16, 10), SPECK)
+    numbers, _ = gathered(row("125"), [blot])
+    assert [(n.text, n.status) for n in numbers] == [("125", Status.REVIEW)]
+
+
+def test_what_is_struck_out_is_left_out_and_says_so() -> None:
+    stroke = lines_of((90, 118, 120, 3), at=blank())
+    numbers, rejected = gathered([*row("125"), *row("48", 400)], rulings=stroke)
+    assert texts(numbers) == ["48"]
+    assert [r.digit for r in rejected] == [None] * 3
+    assert all((r.reason or "").startswith("struck out: share crossed 1") for r in rejected)
+
+
+def test_what_is_written_beside_a_struck_number_is_sure() -> None:
+    stroke = lines_of((90, 118, 120, 3), at=blank())
+    beside = row("48", 240)
+    assert gathered([*row("125"), *beside], rulings=stroke)[0][0].status is Status.ACCEPTED
+    assert {n.status for n in gathered([*row("125"), *beside])[0]} == {Status.REVIEW}
+
+
+@pytest.mark.parametrize(("confidence", "status"), [(0.99, Status.ACCEPTED), (0.9, Status.REVIEW)])
+def test_digits_that_are_not_sure_together_go_to_review(confidence: float, status: Status) -> None:
+    numbers, _ = gathered(row("12345"), confidence=confidence)
+    assert [n.status for n in numbers] == [status]
+    assert numbers[0].confidence == pytest.approx(confidence**5, abs=1e-3)
+
+
+def test_an_empty_page_holds_nothing() -> None:
+    assert gathered() == ([], [])
+    assert gathered([]) == ([], [])
