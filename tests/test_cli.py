@@ -586,6 +586,7 @@ def test_the_report_of_a_run_keeps_its_identity() -> None:
     counts = report(tally, 2.0, "m")
     assert counts["seen"] == counts["done"] + counts["pending"] == 2
     assert (counts["seconds"], counts["pages_per_second"], counts["model"]) == (2.0, 0.5, "m")
+    assert (counts["accepted"], counts["accepted_share"], counts["expected_error"]) == (1, 1.0, 0.1)
     tally.end(Path("a"), "done")
     with pytest.raises(BadDatabase):
         report(tally, 2.0, "m")

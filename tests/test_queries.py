@@ -68,8 +68,17 @@ class TestSummary:
         show(engine, "waiting.png", "d")
         assert summary(engine) == Summary(
             **{"seen": 5, "done": 1, "failed": 1, "duplicate": 1, "ignored": 0, "pending": 2},
-            **{"pages": 2, "numbers": 2, "digits": 5, "review": 3, "rejected": 2},
+            **{"pages": 2, "numbers": 2, "digits": 5, "review": 3, "rejected": 2, "accepted": 1},
+            expected_wrong=0.1,
         )
+
+    def test_tells_the_share_accepted_and_the_error_expected_in_it(self, engine: Engine) -> None:
+        sure, less, doubtful = a_number("1", confidence=0.99), a_number("2", confidence=0.97), Status.REVIEW
+        store(engine, "a.png", "a", a_result(a_page(sure, less, a_number("3", doubtful, confidence=0.3))))
+        assert summary(engine).trust() == {"accepted_share": 0.6667, "expected_error": 0.02}
+
+    def test_of_nothing_expects_no_error(self, engine: Engine) -> None:
+        assert summary(engine).trust() == {"accepted_share": 0.0, "expected_error": 0.0}
 
     def test_a_state_that_nobody_counts_is_a_fault(self, engine: Engine) -> None:
         show(engine, "a.png", "a")

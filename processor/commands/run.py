@@ -89,9 +89,11 @@ def run(settings: LoadedSettings, paths: Sequence[Path], *, once: bool, as_json:
 
 def report(tally: Tally, seconds: float, model: str) -> dict[str, Any]:
     """The counts of one run, as `--json` prints them. Raises BadDatabase where they contradict each other."""
-    counts = asdict(tally.summary())
+    found = tally.summary()
+    counts = asdict(found)
     return {
         **counts,
+        **found.trust(),
         "seconds": round(seconds, 3),
         "pages_per_second": round(counts["pages"] / seconds, 3) if seconds > 0 else 0.0,
         "model": model,
@@ -167,9 +169,18 @@ def _side_by_side(counts: dict[str, Any]) -> list[tuple[object, ...]]:
     return [(left, counts[left], right, counts[right]) for left, right in zip(scans, read, strict=True)]
 
 
+def _trust(counts: dict[str, Any]) -> str:
+    accepted = (
+        f"Accepted: {counts['accepted']} of {counts['numbers']} numbers ({counts['accepted_share']:.0%})"
+    )
+    return f"{accepted}, of which {counts['expected_error']:.2%} are expected to be wrong."
+
+
 def _say_summary(counts: dict[str, Any], settings: LoadedSettings, words: Words) -> None:
     words.table(("scans", "", "read", ""), _side_by_side(counts))
     results = settings.results
+    if counts["numbers"]:
+        words.say(_trust(counts))
     if counts["pages"]:
         annotated = (
             ""

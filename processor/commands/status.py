@@ -31,14 +31,16 @@ def counted(settings: LoadedSettings) -> dict[str, Any]:
     """The counts of all scans; `seconds` is the reading time of those that are done. Raises BadDatabase."""
     database = open_database(settings.database_url, create=False)
     try:
-        counts = asdict(summary(database))
+        found = summary(database)
         refused = refusal(database)
         with reading(database) as connection:
             seconds = connection.execute(select(func.coalesce(func.sum(scans.c.seconds), 0.0))).scalar_one()
     finally:
         database.dispose()
+    counts = asdict(found)
     return {
         **counts,
+        **found.trust(),
         "seconds": round(seconds, 3),
         "pages_per_second": round(counts["pages"] / seconds, 3) if seconds > 0 else 0.0,
         "model": _model_in_use(settings, refused),

@@ -33,7 +33,8 @@ Fields = Mapping[str, Any]
 class Summary:
     """Counts of scans by outcome (`seen` is their sum) and of what was read.
 
-    `digits` counts digits, `review` those of them that wait for a person, `rejected` the blobs that are none.
+    `digits` counts digits, `review` those of them that wait for a person, `rejected` the blobs that are none;
+    `accepted` counts numbers, `expected_wrong` how many of them will be wrong if their confidences are right.
     """
 
     seen: int
@@ -47,6 +48,15 @@ class Summary:
     digits: int
     review: int
     rejected: int
+    accepted: int = 0
+    expected_wrong: float = 0.0
+
+    def trust(self) -> dict[str, float]:
+        """The share of the numbers that was accepted, and the share expected to be wrong among those."""
+        return {
+            "accepted_share": round(self.accepted / self.numbers, 4) if self.numbers else 0.0,
+            "expected_error": round(self.expected_wrong / self.accepted, 4) if self.accepted else 0.0,
+        }
 
     def check(self) -> None:
         """Raises BadDatabase where seen = done + failed + duplicate + ignored + pending does not hold."""
@@ -85,6 +95,9 @@ def summary(engine: Engine) -> Summary:
     with reading(engine) as connection:
         states = _counts(connection, scans.c.state)
         found = _counts(connection, digits.c.status)
+        doubt = func.coalesce(func.sum(1 - numbers.c.confidence), 0.0)
+        sure = select(func.count(), doubt).where(numbers.c.status == Status.ACCEPTED)
+        accepted, expected_wrong = connection.execute(sure).one()
         counts = Summary(
             seen=connection.execute(select(func.count()).select_from(scans)).scalar_one(),
             done=states.get(ScanState.DONE, 0),
@@ -97,6 +110,8 @@ def summary(engine: Engine) -> Summary:
             digits=sum(found.values()) - found.get(Status.REJECTED, 0),
             review=found.get(Status.REVIEW, 0),
             rejected=found.get(Status.REJECTED, 0),
+            accepted=accepted,
+            expected_wrong=round(expected_wrong, 4),
         )
     counts.check()
     return counts

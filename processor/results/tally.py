@@ -17,6 +17,7 @@ class Tally:
     waiting: Counter[Path] = field(default_factory=Counter)
     ended: Counter[str] = field(default_factory=Counter)
     found: Counter[str] = field(default_factory=Counter)
+    expected_wrong: float = 0.0
 
     def see(self, path: Path) -> None:
         """Counts the scan at `path`, unless it is waiting already."""
@@ -47,12 +48,15 @@ class Tally:
         """Counts what was read from a scan."""
         for page in pages:
             digits = [digit for number in page.numbers for digit in number.digits]
+            accepted = [number for number in page.numbers if number.status is Status.ACCEPTED]
+            self.expected_wrong += sum(1 - number.confidence for number in accepted)
             self.found.update(
                 pages=1,
                 numbers=len(page.numbers),
                 digits=len(digits),
                 review=sum(digit.status is Status.REVIEW for digit in digits),
                 rejected=len(page.rejected),
+                accepted=len(accepted),
             )
 
     def summary(self) -> Summary:
@@ -62,6 +66,8 @@ class Tally:
             pending=self.waiting.total(),
             **{state: self.ended[state] for state in ("done", "failed", "duplicate", "ignored")},
             **{name: self.found[name] for name in ("pages", "numbers", "digits", "review", "rejected")},
+            accepted=self.found["accepted"],
+            expected_wrong=round(self.expected_wrong, 4),
         )
         counts.check()
         return counts
