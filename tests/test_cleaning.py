@@ -159,3 +159,27 @@ def test_contrast_is_a_share_of_the_paper() -> None:
     contrast = flatten(with_stroke(paper(level=200), 0.5))
     assert contrast[200, 305] == pytest.approx(0.5, abs=0.03)
     assert contrast[50, 50] == 0
+
+
+def test_fine_gray_lines_are_taken_out_whole_and_divide() -> None:
+    """Lines as fine as these fall between the pixels: some of their parts are ink, and others are not."""
+    fine = np.full((2400, 3200), 230, np.float32)
+    for x in range(301, 2800, 400):
+        fine[400:1200, x + 1 : x + 5] = 150
+    for y in (400, 1198):
+        fine[y : y + 4, 301:2705] = 150
+    for x in range(500, 2700, 400):
+        cv2.ellipse(fine, (x, 800), (90, 160), 0, 0, 360, 30.0, 24)
+    image = cv2.warpAffine(
+        cv2.resize(fine, (800, 600), interpolation=cv2.INTER_AREA),
+        np.array([[1, 0.002, 0], [0.002, 1, 0]]),
+        (800, 600),
+        flags=cv2.INTER_LINEAR,
+        borderValue=230,
+    )
+    cleaned = clean(page(image.astype(np.uint8)))
+    assert cv2.connectedComponents(cleaned.mask.view(np.uint8))[0] - 1 == 6
+    between = cleaned.dividers[170:230]
+    assert np.median(between.any(axis=0).nonzero()[0]) > 0
+    for x in range(175, 700, 100):
+        assert between[:, x - 4 : x + 8].any(axis=1).mean() > 0.8

@@ -141,3 +141,54 @@ def test_a_few_scattered_marks_have_no_skew() -> None:
     for x, y in ((100, 100), (300, 220), (500, 90), (200, 450)):
         zero(image, x, y)
     assert estimate_skew(image.astype(np.bool_)) == 0.0
+
+
+def test_a_fine_line_that_breaks_up_is_held_together_by_what_is_faint() -> None:
+    image = canvas()
+    broken = np.random.default_rng(1).random(800) < 0.35
+    image[200, 50:850] = broken
+    zero(image, 100, 300)
+    faint = image.copy()
+    faint[199:202, 50:850] = 1
+    alone = remove_rulings(image.astype(np.bool_), HEIGHT)
+    assert alone.writing[200].any()
+    ruled = remove_rulings(image.astype(np.bool_), HEIGHT, faint.astype(np.bool_))
+    assert not ruled.writing[195:205].any()
+    assert ruled.horizontal[200, 60:840].all(), "faint parts belong to the line"
+    assert np.array_equal(ruled.writing[260:], image[260:].astype(np.bool_))
+
+
+def test_a_comb_of_fine_lines_divides_though_its_sides_break_up() -> None:
+    image, faint = canvas(), canvas()
+    for x in range(100, 501, 80):
+        cv2.line(faint, (x, 100), (x, 180), 1, 2)
+    for y in (100, 180):
+        cv2.line(faint, (100, y), (500, y), 1, 2)
+    for x in range(140, 500, 80):
+        zero(faint, x, 140)
+        zero(image, x, 140)
+    lines = faint & ~image & 1
+    kept = (np.indices(image.shape).sum(axis=0) % 7 < 3).astype(np.uint8)
+    image |= lines & kept
+    ruled = remove_rulings(image.astype(np.bool_), HEIGHT, faint.astype(np.bool_))
+    assert ruled.upright[110:170].any(axis=1).all()
+    assert cv2.connectedComponents(ruled.writing.view(np.uint8))[0] - 1 == 5
+
+
+@pytest.mark.parametrize("faint", [False, True])
+def test_words_of_small_print_are_no_line(faint: bool) -> None:
+    image = canvas()
+    cv2.putText(image, "Please write clearly in ink", (60, 200), cv2.FONT_HERSHEY_SIMPLEX, 0.45, 1, 2)
+    mask = image.astype(np.bool_)
+    around = cv2.dilate(image, np.ones((1, 5), np.uint8)).astype(np.bool_)
+    ruled = remove_rulings(mask, 14.0, around if faint else None)
+    assert np.array_equal(ruled.writing, mask)
+
+
+def test_ink_below_the_limit_beside_a_sharp_line_changes_nothing() -> None:
+    image = canvas()
+    cv2.line(image, (50, 200), (850, 200), 1, 3)
+    zero(image, 300, 195)
+    mask = image.astype(np.bool_)
+    halo = cv2.dilate(image, np.ones((3, 3), np.uint8)).astype(np.bool_)
+    assert np.array_equal(remove_rulings(mask, HEIGHT, halo).writing, remove_rulings(mask, HEIGHT).writing)

@@ -5,6 +5,7 @@ page itself, and every threshold is a share of what was measured.
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -14,6 +15,8 @@ from processor.pages.rulings import remove_rulings, typical_height
 from processor.pages.sheets import find_sheet, flat
 from processor.pages.skew import estimate_skew
 from processor.records import Box, Gray, Mask, Page
+
+Pixel = TypeVar("Pixel", bound=np.generic)
 
 LONGEST_SIDE = 3600
 """Working size in pixels, A4 at 300 dpi; larger pages are reduced to it."""
@@ -45,6 +48,15 @@ GRAIN_FACTOR = 2.0
 
 TEXTURE_SHARE = 0.6
 """Printed texture raises the limit at most to this share of the stroke; darker texture is rejected later."""
+
+FAINT_LINE = 0.6
+"""Fine lines break up where ink begins; what reaches this share of the limit still continues them."""
+
+SAMPLED = 3
+"""Medians and quantiles of a page are taken of every third pixel of every third row."""
+
+LARGE = 1600
+"""The skew of a page with a longer side than this, in pixels, is estimated at half its size."""
 
 LOWEST_CONTRAST = 0.06
 """Marks weaker than this share of the paper's brightness are never ink (JPEG blocks, paper fibres)."""
@@ -98,14 +110,13 @@ def clean(page: Page, quarter_turns: int = 0) -> CleanPage:
         gray, back = flat(gray, corners)
         to_original = to_original @ back
     contrast = flatten(upright_polarity(gray))
-    mask = binarise(contrast)
-    skew = estimate_skew(mask)
+    skew = estimate_skew(binarise(_reduced(contrast)))
     if skew:
         contrast, to_working = turn(contrast, skew)
         to_original = to_original @ np.vstack([to_working, [0, 0, 1]])
-        mask = binarise(contrast)
-    height = typical_height(mask)
-    ruled = remove_rulings(mask, height)
+    limit = ink_limit(contrast)
+    mask = contrast > limit
+    ruled = remove_rulings(mask, typical_height(mask), contrast > FAINT_LINE * limit)
     return CleanPage(
         ink=soft_ink(contrast, ruled.writing),
         mask=ruled.writing,
@@ -116,6 +127,13 @@ def clean(page: Page, quarter_turns: int = 0) -> CleanPage:
         skew_degrees=_sinking(to_original, mask.shape),
         scale=scale,
     )
+
+
+def _reduced(contrast: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`contrast` at half its size, where that is large enough to tell the direction of its lines."""
+    if max(contrast.shape) < LARGE:
+        return contrast
+    return np.asarray(cv2.resize(contrast, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def moved_by(homography: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -241,24 +259,34 @@ def _noise(gray: Gray) -> float:
 
 
 def binarise(contrast: NDArray[np.float32]) -> Mask:
-    """Ink pixels of `contrast` (H, W): above the grain, the page's faint limit and half of the stroke nearby.
+    """Ink pixels of `contrast` (H, W)."""
+    return np.asarray(contrast > ink_limit(contrast), np.bool_)
+
+
+def ink_limit(contrast: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Where ink begins in `contrast` (H, W): over grain, the page's faint limit, half of the stroke nearby.
 
     After Su, Lu and Tan (2010), who threshold against the local maximum. Fails on bleed-through as dark as
-    the writing.
+    the writing. Infinite everywhere on a page without ink.
     """
     window = neighbourhood(contrast.shape)
-    base = float(np.median(contrast))
+    base = float(np.median(_some(contrast)))
     contrast = contrast - base
     grain = GRAIN_FACTOR * (_paper_tone(contrast, window) + base) - base
     strong = contrast[contrast > np.maximum(grain, LOWEST_CONTRAST)]
     if strong.size < 8:
-        return np.zeros(contrast.shape, np.bool_)
+        return np.full(contrast.shape, np.inf, np.float32)
     stroke = float(np.percentile(strong, 90))
     highest = TEXTURE_SHARE * stroke
     floor = max(LOWEST_CONTRAST, FAINT_SHARE * stroke, min(texture(contrast, stroke, window), highest))
     peak = cv2.dilate(cv2.blur(contrast, (3, 3)), _square(window))
     limit = np.maximum(np.clip(grain, floor, max(floor, highest)), STROKE_SHARE * peak)
-    return np.asarray(contrast > limit, np.bool_)
+    return np.asarray(limit + base, np.float32)
+
+
+def _some(page: NDArray[Pixel]) -> NDArray[Pixel]:
+    """Enough of the pixels of `page` (H, W) to measure it by."""
+    return page[::SAMPLED, ::SAMPLED] if min(page.shape) > 100 * SAMPLED else page
 
 
 def _paper_tone(contrast: NDArray[np.float32], window: int) -> NDArray[np.float32]:
@@ -275,9 +303,9 @@ def _paper_tone(contrast: NDArray[np.float32], window: int) -> NDArray[np.float3
 
 def texture(contrast: NDArray[np.float32], stroke: float, window: int) -> float:
     """Contrast that the paper's print (security lines, creases) reaches away from the strokes."""
-    near = cv2.dilate((contrast > 0.6 * stroke).view(np.uint8), _square(window // 3))
-    away = contrast[near == 0]
-    return float(np.percentile(away, 98.5)) if away.size > contrast.size // 50 else 0.0
+    near = _some(cv2.dilate((contrast > 0.6 * stroke).view(np.uint8), _square(window // 3)))
+    away = _some(contrast)[near == 0]
+    return float(np.percentile(away, 98.5)) if away.size > near.size // 50 else 0.0
 
 
 def soft_ink(contrast: NDArray[np.float32], mask: Mask) -> Gray:

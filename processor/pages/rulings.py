@@ -32,6 +32,18 @@ SIDE_IN_HEIGHTS = 0.9
 COVERED = 0.9
 """Of a line's length so much is ink, small gaps closed: the bars of a row of 7s are no line."""
 
+CROSSED = 0.25
+"""A line that only its faint parts hold together is crossed in fewer of its columns; small print in more."""
+
+FAINT_PIXELS = 3.0
+"""... and thinner than so many pixels, or `THICKNESS_IN_HEIGHTS`."""
+
+SHORT_IN_HEIGHTS = 12.0
+STRAY_IN_THICKNESS = 0.4
+STRAY_PIXELS = 1.2
+"""A line shorter than so many digit heights (longer ones may curl with the paper) strays from its course by
+less than this standard deviation; the heads, bars and feet of small print, which also make a run, by more."""
+
 THICKER = 1.6
 """Ink that runs so many times a line's thickness across it belongs to a stroke."""
 
@@ -44,21 +56,24 @@ LEAST_REST = 0.03
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ruled:
-    """A page's `writing`, its `horizontal` and its `upright` lines: (H, W) masks of one size."""
+    """A page's `writing`, its `horizontal` and its `upright` lines with their faint parts: (H, W) masks."""
 
     writing: Mask
     horizontal: Mask
     upright: Mask
 
 
-def remove_rulings(mask: Mask, digit_height: float) -> Ruled:
+def remove_rulings(mask: Mask, digit_height: float, faint: Mask | None = None) -> Ruled:
     """Tells writing from ruled lines in `mask` (H, W); `digit_height` in pixels.
 
+    `faint` holds what is too weak to be ink beside that: a fine line breaks up in `mask`, but not in there.
     A line is a thin run of straight pieces; where ink runs across it the ink stays, so a digit that crosses
     or touches a line stays whole. A stroke that lies within the line, in its direction, is lost with it.
     """
-    horizontal, rows = _lines(mask, digit_height)
-    turned, columns = _lines(np.ascontiguousarray(mask.T), digit_height, ends_on=horizontal.T)
+    faint = mask if faint is None else faint
+    horizontal, rows = _lines(mask, faint, digit_height)
+    upright_ink, upright_faint = np.ascontiguousarray(mask.T), np.ascontiguousarray(faint.T)
+    turned, columns = _lines(upright_ink, upright_faint, digit_height, ends_on=horizontal.T)
     upright = np.ascontiguousarray(turned.T)
     rest = mask & ~(horizontal | upright)
     if rows + columns == 1 and rest.sum() < LEAST_REST * mask.sum():
@@ -82,35 +97,92 @@ def typical_height(mask: Mask) -> float:
     return float(heights[order][min(middle, len(order) - 1)])
 
 
-def _lines(mask: Mask, digit_height: float, ends_on: Mask | None = None) -> tuple[Mask, int]:
-    """Horizontal lines of `mask`, as pixels, and how many; see `remove_rulings` for the upright ones.
+def _lines(mask: Mask, faint: Mask, digit_height: float, ends_on: Mask | None = None) -> tuple[Mask, int]:
+    """Horizontal lines of `mask`, as pixels, and how many; see `remove_rulings` for `faint` and upright ones.
 
     With `ends_on`, shorter lines count too where both their ends meet those lines: the sides of boxes.
     """
+    found, zone, drawn = (np.zeros_like(mask) for _ in range(3))
+    count = 0
+    for ink in (mask,) if faint is mask else (mask, faint):
+        runs = _runs(ink, mask, digit_height, ends_on, strict=ink is not mask)
+        here = cv2.dilate(runs.pieces.view(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_) & mask
+        for stat, thickness in runs.lines:
+            _spare_strokes(here, mask, stat, thickness)
+        found |= here
+        zone |= runs.zone
+        drawn |= runs.pieces
+        count = max(count, len(runs.lines))
+    return _with_remains(found, mask, zone, int(digit_height)) | (drawn & ~mask), count
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Runs:
+    """Lines: the `pieces` they are made of, the `zone` around them (H, W), and each one's box and height."""
+
+    pieces: Mask
+    zone: Mask
+    lines: list[tuple[NDArray[np.int32], float]]
+
+
+def _runs(ink: Mask, mask: Mask, digit_height: float, ends_on: Mask | None, *, strict: bool) -> _Runs:
+    """The horizontal lines of `ink`, whose thickness is measured on `mask`; `strict` where `ink` is faint.
+
+    What is faint runs together in words of small print, so there a line must be thin and alone as well.
+    """
     piece = int(max(9, min(PIECE_IN_HEIGHTS * digit_height, SPAN * mask.shape[1] / 3)))
     gap = int(max(3, digit_height / 8))
-    joined = cv2.morphologyEx(mask.view(np.uint8), cv2.MORPH_CLOSE, np.ones((1, gap), np.uint8))
-    pieces = cv2.morphologyEx(joined, cv2.MORPH_OPEN, np.ones((1, piece), np.uint8))
-    near = cv2.dilate(pieces, np.ones((3, 2 * gap + 1), np.uint8))
+    joined = cv2.morphologyEx(ink.view(np.uint8), cv2.MORPH_CLOSE, np.ones((1, gap), np.uint8))
+    pieces = cv2.morphologyEx(joined, cv2.MORPH_OPEN, np.ones((1, piece), np.uint8)).view(np.bool_)
+    near = cv2.dilate(pieces.view(np.uint8), np.ones((3, 2 * gap + 1), np.uint8))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(near, connectivity=8)
     rows, columns = np.nonzero(pieces)
     at = labels[rows, columns].astype(np.int64)
-    ink = np.bincount(at, minlength=count)
+    area = np.bincount(at, minlength=count)
+    dark = np.bincount(at[mask[rows, columns]], minlength=count) if strict else area
     covered = np.bincount(np.unique(at * mask.shape[1] + columns) // mask.shape[1], minlength=count)
+    stray = _stray(at, columns - stats[at, 0], rows - stats[at, 1], count)
     keep = np.zeros(count, np.bool_)
     for i in range(1, count):
         length = _undilated_width(stats[i], gap, mask.shape[1])
         if covered[i] < COVERED * length:
             continue
-        if _is_line(length, int(stats[i, 3]) - 2, ink[i] / max(length, 1), mask.shape[1], digit_height):
+        straight = stray[i] <= max(STRAY_PIXELS, STRAY_IN_THICKNESS * area[i] / covered[i])
+        if length < SHORT_IN_HEIGHTS * digit_height and not straight:
+            continue
+        if _is_line(length, int(stats[i, 3]) - 2, dark[i] / max(length, 1), mask.shape[1], digit_height):
             keep[i] = True
         elif ends_on is not None and length >= SIDE_IN_HEIGHTS * digit_height:
-            keep[i] = ink[i] / length <= _thickest(digit_height) and _meets(ends_on, stats[i], gap)
+            keep[i] = dark[i] / length <= _thickest(digit_height) and _meets(ends_on, stats[i], gap)
+        if keep[i] and strict:
+            keep[i] = _is_thin(pieces, ink, stats[i], area[i] / covered[i], int(covered[i]), digit_height)
+    kept = [int(i) for i in np.flatnonzero(keep)]
     zone = keep[labels]
-    found = cv2.dilate((zone & (pieces > 0)).view(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_) & mask
-    for i in (int(i) for i in np.flatnonzero(keep)):
-        _spare_strokes(found, mask, stats[i], ink[i] / covered[i])
-    return _with_remains(found, mask, zone, int(digit_height)), int(keep.sum())
+    return _Runs(pieces & zone, zone, [(stats[i], float(dark[i] / covered[i])) for i in kept])
+
+
+def _stray(
+    at: NDArray[np.int64], x: NDArray[np.int32], y: NDArray[np.int32], count: int
+) -> NDArray[np.float64]:
+    """Standard deviation in pixels of each of `count` lines' points from its straight course; 0 is no line.
+
+    `at` is the line that the point `x`, `y` belongs to, all (N,).
+    """
+    points = np.maximum(np.bincount(at, minlength=count), 1)
+    middle_x, middle_y = (np.bincount(at, v, count) / points for v in (x, y))
+    dx, dy = x - middle_x[at], y - middle_y[at]
+    xx, xy, yy = (np.bincount(at, v, count) for v in (dx * dx, dx * dy, dy * dy))
+    return np.asarray(np.sqrt(np.maximum(yy - xy**2 / np.maximum(xx, 1e-9), 0) / points), np.float64)
+
+
+def _is_thin(
+    pieces: Mask, ink: Mask, stat: NDArray[np.int32], thickness: float, covered: int, digit_height: float
+) -> bool:
+    """Whether a faint line at `stat`, in `covered` columns, is thin enough, and few strokes cross it."""
+    if thickness > max(FAINT_PIXELS, THICKNESS_IN_HEIGHTS * digit_height):
+        return False
+    place, strokes = _strokes(ink, stat, thickness)
+    return bool((strokes & pieces[place]).any(axis=0).sum() <= CROSSED * covered)
 
 
 def _with_remains(found: Mask, mask: Mask, zone: Mask, reach: int) -> Mask:
@@ -130,17 +202,20 @@ def _with_remains(found: Mask, mask: Mask, zone: Mask, reach: int) -> Mask:
 
 
 def _spare_strokes(found: Mask, mask: Mask, stat: NDArray[np.int32], thickness: float) -> None:
-    """Takes the strokes that cross or lean on a horizontal line at `stat`, `thickness` px high, off `found`.
+    """Takes the strokes that cross or lean on a level line at `stat`, `thickness` px high, off `found`."""
+    place, strokes = _strokes(mask, stat, thickness)
+    found[place] &= ~strokes
 
-    Where ink runs upwards for more than the line's own thickness, it is no line there.
-    """
+
+def _strokes(mask: Mask, stat: NDArray[np.int32], thickness: float) -> tuple[tuple[slice, slice], Mask]:
+    """A place around the line at `stat`, and where in it ink runs upwards for more than its thickness."""
     reach = int(np.ceil(THICKER * thickness)) + 1
     x, y, width, height = (int(v) for v in stat[:4])
     place = slice(max(0, y - 2 * reach), y + height + 2 * reach), slice(x, x + width)
     upright = cv2.morphologyEx(
         np.ascontiguousarray(mask[place]).view(np.uint8), cv2.MORPH_OPEN, np.ones((reach, 1), np.uint8)
     )
-    found[place] &= upright == 0
+    return place, np.asarray(upright > 0, np.bool_)
 
 
 def _is_line(length: int, climb: int, thickness: float, page: int, digit_height: float) -> bool:
