@@ -102,5 +102,38 @@ def test_points_and_dashes_do_not_make_digits_smaller() -> None:
 
 
 def test_digits_that_a_line_cut_short_do_not_decide() -> None:
-    whole, broken = Box(0, 0, 20, 40), [Box(30 * n, 0, 20, 25) for n in range(1, 3)]
-    assert frame([whole, whole, *broken]).height == pytest.approx(40, abs=1)
+    whole, broken = [Box(x, 0, 20, 40) for x in (0, 90)], [Box(30 * n, 0, 20, 25) for n in (1, 2)]
+    assert frame([*whole, *broken]).height == pytest.approx(40, abs=1)
+
+
+def test_the_pieces_of_a_broken_digit_are_measured_as_one() -> None:
+    """A row of zeros of which a removed line left the upper and the lower arcs."""
+    arcs = [Box(30 * n, y, 20, 15) for n in range(4) for y in (0, 25)]
+    assert frame(arcs).height == 40
+    dots = [Box(30 * n, 0, 20, 40) for n in range(4)] + [Box(30 * n + 5, 44, 6, 5) for n in range(4)]
+    assert frame(dots).height == 40
+
+
+def test_an_underline_joins_no_digits() -> None:
+    digits = [Box(30 * n, 0, 20, 40) for n in range(4)]
+    assert frame([*digits, Box(0, 42, 110, 12)]).height == 40
+
+
+@pytest.mark.parametrize("climb", [-0.2, 0.12, 0.25])
+def test_a_number_that_climbs_is_made_level(climb: float) -> None:
+    page = np.zeros((300, 400), np.uint8)
+    for x in range(50, 300, 40):
+        y = round(150 + climb * (x - 170))
+        page[y : y + 40, x : x + 12] = 255
+    place = frame(boxes_of(page))
+    assert place.climb == pytest.approx(climb, abs=0.01)
+    columns = cut_strip(page, page > 0, place).pixels[0].T > 127
+    middles = [np.flatnonzero(column).mean() for column in columns if column.sum() > DIGIT / 2]
+    assert np.ptp(middles) <= 2.5
+    assert abs(np.mean(middles) - HEIGHT / 2) <= 1.5
+
+
+def test_digits_of_uneven_height_do_not_make_a_number_climb() -> None:
+    boxes = [Box(30 * n, n % 2, 20, 40 - 3 * (n % 3)) for n in range(5)]
+    assert frame(boxes).climb == 0
+    assert frame([Box(0, 0, 20, 40), Box(30, 20, 20, 40)]).climb == 0

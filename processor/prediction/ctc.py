@@ -5,6 +5,7 @@ strip, the probability of every character and of *blank*: no character, or the s
 here is about digits: who reads for them alone takes a point or a dash for a blank.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,7 +31,8 @@ SEPARATED = 0.5
 Columns = NDArray[np.float32]
 """Logarithms of probabilities: (T, 1 + characters) as the network gives them, or (T, 11) for digits only."""
 
-_NEVER = -np.inf
+_NEVER = -math.inf
+_LEAST = math.log(LEAST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,26 +65,33 @@ def beam(columns: Columns, width: int = BEAM) -> list[tuple[str, float]]:
     """
     # By prefix: the log-probabilities of its paths that end in blank, and of those that end in its digit.
     found: dict[str, tuple[float, float]] = {"": (0.0, _NEVER)}
-    for column in columns.astype(np.float64):
-        likely = [(str(c - 1), float(column[c])) for c in np.flatnonzero(column > np.log(LEAST)) if c]
+    sums = [("", 0.0)]
+    for column in columns.astype(np.float64).tolist():
+        likely = [(str(c - 1), gain) for c, gain in enumerate(column) if c and gain > _LEAST]
         following: dict[str, tuple[float, float]] = {}
-        for prefix, (blank, digit) in found.items():
-            either = float(np.logaddexp(blank, digit))
-            again = digit + float(column[int(prefix[-1]) + 1]) if prefix else _NEVER
-            _add(following, prefix, either + float(column[BLANK]), again)
+        for prefix, either in sums:
+            blank, digit = found[prefix]
+            again = digit + column[int(prefix[-1]) + 1] if prefix else _NEVER
+            _add(following, prefix, either + column[BLANK], again)
             for character, gain in likely:
                 # The same digit twice: only where a blank parts them.
                 before = blank if prefix.endswith(character) else either
                 _add(following, prefix + character, _NEVER, before + gain)
-        best = sorted(following, key=lambda p: (-np.logaddexp(*following[p]), p))[:width]
-        found = {prefix: following[prefix] for prefix in best}
-    sums = [(prefix, float(np.logaddexp(*ends))) for prefix, ends in found.items()]
-    return sorted(sums, key=lambda pair: (-pair[1], pair[0]))
+        ordered = sorted((-_log_sum(*ends), prefix) for prefix, ends in following.items())
+        sums = [(prefix, -score) for score, prefix in ordered[:width]]
+        found = following
+    return sums
 
 
 def _add(found: dict[str, tuple[float, float]], prefix: str, blank: float, digit: float) -> None:
-    old = found.get(prefix, (_NEVER, _NEVER))
-    found[prefix] = float(np.logaddexp(old[0], blank)), float(np.logaddexp(old[1], digit))
+    old = found.get(prefix)
+    found[prefix] = (_log_sum(old[0], blank), _log_sum(old[1], digit)) if old else (blank, digit)
+
+
+def _log_sum(one: float, other: float) -> float:
+    """The logarithm of the sum: ten times as fast as numpy's for two numbers."""
+    low, high = (one, other) if one < other else (other, one)
+    return high + math.log1p(math.exp(low - high)) if low > _NEVER else high
 
 
 def log_probability(columns: Columns, digits: str) -> float:

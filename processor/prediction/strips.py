@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import cv2
 import numpy as np
@@ -24,8 +25,17 @@ MARGIN = 0.45
 HIGH = 0.5
 """Marks as high as this share of the highest say how high the digits are."""
 
-TYPICAL = 65
+TYPICAL = 70
 """The percentile of their heights that counts: digits broken by a line are lower, none is written higher."""
+
+PIECE = 0.25
+"""Pieces so high (of the highest mark) that stand above each other are one digit, broken."""
+
+LEVEL = 0.05
+"""Numbers that climb less than this are level: marks alone differ by so much."""
+
+STEEPEST = 0.35
+"""Rows a column at most; what is steeper is no line."""
 
 WIDEST = 960
 """Columns at most, some forty digits: what is wider is narrowed, and no number."""
@@ -33,12 +43,20 @@ WIDEST = 960
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Where a number stands on its page, in pixels: its digits' height, their middle row, its two ends."""
+    """Where a number stands on its page, in pixels: its digits' height, their middle row, its two ends.
+
+    `climb` is by how many rows it sinks a column; `centre` is the middle row half-way between the ends.
+    """
 
     height: float
     centre: float
     left: float
     right: float
+    climb: float = 0.0
+
+    def centre_at(self, x: float) -> float:
+        """The middle row of the digits at column x."""
+        return self.centre + self.climb * (x - (self.left + self.right) / 2)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,12 +81,42 @@ class Strip:
 
 def frame(boxes: Sequence[Box]) -> Frame:
     """The frame of the marks of a number, or a line (at least one): points and dashes may be among them."""
-    heights = np.array([box.height for box in boxes], np.float64)
-    high = heights >= HIGH * heights.max()
-    height = float(np.percentile(heights[high], TYPICAL))
-    centres = [box.centre[1] for box, is_high in zip(boxes, high, strict=True) if is_high]
+    marks = _mended(boxes)
+    highest = max(box.height for box in marks)
+    high = [box for box in marks if box.height >= HIGH * highest]
+    height = float(np.percentile([box.height for box in high], TYPICAL))
     around = Box.around(boxes)
-    return Frame(height, float(np.median(centres)), float(around.x), float(around.right))
+    climb = _climb(high, height)
+    middle = around.x + around.width / 2
+    centres = [box.centre[1] - climb * (box.centre[0] - middle) for box in high]
+    return Frame(height, float(np.median(centres)), float(around.x), float(around.right), climb)
+
+
+def _mended(boxes: Sequence[Box]) -> list[Box]:
+    """`boxes`, those of a digit's pieces, one above the other, as one; wide ones are lines or dashes."""
+    highest = max(box.height for box in boxes)
+    whole: list[Box] = []
+    for box in sorted(boxes, key=lambda b: (b.x, b.y)):
+        other = whole[-1] if whole else box
+        shared = min(box.right, other.right) - box.x
+        broken = (
+            shared > 0.5 * min(box.width, other.width) and min(box.height, other.height) >= PIECE * highest
+        )
+        if whole and broken and max(box.width, other.width) <= 1.5 * highest:
+            whole[-1] = Box.around((box, other))
+        else:
+            whole.append(box)
+    return whole
+
+
+def _climb(high: Sequence[Box], height: float) -> float:
+    """Rows a column by which the marks sink: the median over all pairs (Theil, 1950), or 0."""
+    pairs = [(a.centre, b.centre) for a, b in combinations(high, 2)]
+    slopes = [(y1 - y0) / (x1 - x0) for (x0, y0), (x1, y1) in pairs if abs(x1 - x0) >= 0.5 * height]
+    if len(high) < 3 or not slopes:
+        return 0.0
+    climb = float(np.median(slopes))
+    return climb if LEVEL <= abs(climb) <= STEEPEST else 0.0
 
 
 def cut_strip(
@@ -85,9 +133,21 @@ def cut_strip(
     left, right = round(place.left - aside), round(place.right + aside)
     top, bottom = round(place.centre - rows / 2 / scale), round(place.centre + rows / 2 / scale)
     size = max(1, round((right - left) * scale)), rows
-    written = np.where(window(mask, left, top, right, bottom) > 0, window(ink, left, top, right, bottom), 0)
-    planes = [_resized(plane, size) for plane in (written, window(ink, left, top, right, bottom))]
+    more = int(np.ceil(abs(place.climb) * (right - left) / 2))
+    paper = window(ink, left, top - more, right, bottom + more)
+    written = np.where(window(mask, left, top - more, right, bottom + more) > 0, paper, np.uint8(0))
+    planes = [_resized(_levelled(plane, place.climb, more), size) for plane in (written, paper)]
     return Strip(with_core_at_full(np.stack(planes)), float(left), scale)
+
+
+def _levelled(plane: Gray, climb: float, more: int) -> Gray:
+    """`plane` (H, W) sheared so that what sinks by `climb` is level, without `more` rows above and below."""
+    if not more:
+        return plane
+    height, width = plane.shape
+    back = np.array([[1, 0, 0], [climb, 1, more - climb * width / 2]])
+    size, how = (width, height - 2 * more), cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(plane, back, size, flags=how), np.uint8)
 
 
 def window(image: NDArray[np.generic], left: int, top: int, right: int, bottom: int) -> Gray:
@@ -101,11 +161,11 @@ def window(image: NDArray[np.generic], left: int, top: int, right: int, bottom: 
     return cut
 
 
-def _resized(plane: NDArray[np.generic], size: tuple[int, int]) -> Gray:
+def _resized(plane: Gray, size: tuple[int, int]) -> Gray:
     """The mean over areas where it shrinks, so that no stroke falls between two pixels."""
     shrinks = size[1] < plane.shape[0]
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(plane.astype(np.uint8), size, interpolation=how), np.uint8)
+    return np.asarray(cv2.resize(plane, size, interpolation=how), np.uint8)
 
 
 def with_core_at_full(planes: Gray) -> Gray:
