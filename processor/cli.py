@@ -255,14 +255,17 @@ def show(
         str, typer.Argument(help="A scan, by its path or name as `results` prints it.", show_default=False)
     ],
     as_json: Json = False,
+    save: Annotated[
+        Path | None,
+        typer.Option(help="Write a picture of every number here.", metavar="FOLDER", show_default="none"),
+    ] = None,
     settings: SettingsFile = None,
     quiet: Quiet = False,
 ) -> None:
     """Show all that is known of one scan: its pages, numbers, digits with their scores, rejected blobs."""
     from processor.commands.results import show
 
-    _words(context, quiet)
-    show(_load(context, settings), file, as_json=as_json)
+    show(_load(context, settings), file, as_json=as_json, save=save, words=_words(context, quiet))
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """The command line: what each command prints where, and how it ends."""
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -421,6 +422,27 @@ def test_show_tells_all_of_one_scan(call: Call) -> None:
     assert document["pages"][0]["numbers"][0]["digits"][0]["second"] == "7"
     assert document["pages"][0]["rejected"][0]["reason"].startswith("speck")
     assert document["finished_at"] == "2026-03-01T12:00:00Z"
+
+
+def test_show_saves_a_picture_of_every_number(call: Call, home: Path) -> None:
+    (home / "inbox").mkdir(exist_ok=True)
+    scan = home / "inbox" / "a.png"
+    Image.fromarray(np.full((200, 300), 255, np.uint8)).save(scan)
+    (home / "results").mkdir()
+    database = open_database(f"sqlite:///{home / 'results' / 'results.db'}")
+    sha256 = hashlib.sha256(scan.read_bytes()).hexdigest()
+    enqueue(database, source=home / "inbox", file="a.png", sha256=sha256, bytes=9, now=NOW)
+    job = claim(database, NOW, 60)
+    assert job is not None
+    finish(database, job, a_result(a_page(a_number("007"), a_number("12"))), NOW)
+    database.dispose()
+    code, out, err = call("show", "a.png", "--save", "pictures")
+    assert (code, "007" in out, "2 pictures of numbers" in err) == (0, True, True)
+    assert sorted(p.name[-10:] for p in (home / "pictures").iterdir()) == ["-p1-n1.png", "-p1-n2.png"]
+    scan.unlink()
+    code, _, err = call("show", "a.png", "--save", "pictures")
+    assert code != 0
+    assert "the original is neither" in err
 
 
 @pytest.mark.usefixtures("stored")

@@ -13,7 +13,9 @@ from sqlalchemy import Engine, select
 from processor.commands.console import Words, jsonable, print_json, print_line, print_pairs, print_table
 from processor.errors import BadCommand
 from processor.results.database import open_database, open_read_only, reading
-from processor.results.queries import PageReport, readings, run_select, scan_report
+from processor.results.originals import find_original
+from processor.results.publish import output_name
+from processor.results.queries import PageReport, ScanReport, readings, run_select, scan_report
 from processor.results.schema import VIEWS, metadata
 from processor.settings import LoadedSettings
 
@@ -78,10 +80,16 @@ def export(
     _write(_frame(columns, rows), form, output, words)
 
 
-def show(settings: LoadedSettings, file: str, *, as_json: bool) -> None:
-    """Prints all that is known of one scan. Raises BadDatabase, BadCommand."""
+def show(settings: LoadedSettings, file: str, *, as_json: bool, save: Path | None, words: Words) -> None:
+    """Prints all that is known of one scan, and writes a picture of every number into the folder `save`.
+
+    Raises BadDatabase, BadCommand, and BadScan where there is no original to take pictures of.
+    """
     with _closing(open_database(settings.database_url, create=False)) as database:
         found = scan_report(database, file)
+    if save is not None:
+        count = _save_strips(settings, found, save)
+        words.say(f"{count} pictures of numbers: {save}")
     if as_json:
         print_json({**found.scan, "pages": [_page_document(page) for page in found.pages]})
         return
@@ -167,6 +175,28 @@ def _write_file(data: bytes, output: Path) -> None:
     write_whole(output, data)
 
 
+def _save_strips(settings: LoadedSettings, found: ScanReport, folder: Path) -> int:
+    """A picture of every number of a scan; gives their count."""
+    from processor.pages.scans import decode
+    from processor.results.number_strip import number_strip
+
+    scan, values = found.scan, settings.values
+    source = find_original(Path(scan["source"]), scan["file"], scan["sha256"], settings.results)
+    numbers = {page.page["page"]: page.numbers for page in found.pages}
+    name = output_name(scan["file"], scan["sha256"])
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for page in decode(source.read_bytes(), scan["file"], values.limits, values.intake.pdf_dpi):
+            for report in numbers.get(page.number, ()):
+                picture = number_strip(page, report.number, report.digits)
+                picture.save(folder / f"{name}-p{page.number}-n{report.number['position']}.png")
+    except OSError as error:
+        raise BadCommand(
+            f"--save {folder}: {error.strerror}.", "Name a folder that can be written."
+        ) from None
+    return sum(map(len, numbers.values()))
+
+
 def _page_document(page: PageReport) -> dict[str, Any]:
     return {
         **page.page,
@@ -196,12 +226,13 @@ def _print_page(page: PageReport) -> None:
         )
     if page.rejected:
         print_table(
-            ("rejected because", "x", "y", "width", "height"),
-            [_cells(blob, "reason x y width height") for blob in page.rejected],
+            ("rejected because", "confidence", "second", "", "third", "", "x", "y", "width", "height"),
+            [_cells(blob, _BLOB_COLUMNS) for blob in page.rejected],
         )
 
 
 _DIGIT_COLUMNS = "digit confidence second second_confidence third third_confidence status reason"
+_BLOB_COLUMNS = "reason confidence second second_confidence third third_confidence x y width height"
 
 
 def _cells(fields: Mapping[str, Any], names: str) -> list[Any]:
