@@ -1,5 +1,7 @@
 """Cleaning on analytic pages: light, polarity, contrast, size; nothing may depend on a fixed threshold."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -7,9 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from benchmarks import handwriting
+from benchmarks.pages import render_sheet
+from benchmarks.sheet import Sheet
+from benchmarks.wear import Look
 from processor.pages.cleaning import clean, flatten, to_gray, turn, upright_polarity, working_scale
 from processor.records import Box, Page
 
+SAMPLE = Path(__file__).parent / "data" / "mnist-sample.npz"
 STROKE = Box(300, 150, 12, 120)
 
 
@@ -183,3 +190,17 @@ def test_fine_gray_lines_are_taken_out_whole_and_divide() -> None:
     assert np.median(between.any(axis=0).nonzero()[0]) > 0
     for x in range(175, 700, 100):
         assert between[:, x - 4 : x + 8].any(axis=1).mean() > 0.8
+
+
+def printed(sheet: Sheet) -> None:
+    words = "Goods received", "Returned empties", "Please write clearly with a dark pen", "Mileage at start"
+    for place, text in enumerate((*words, "Vehicle", "Customer number", "All items together")):
+        sheet.print_text(8, 10 + 9 * place, text)
+
+
+@pytest.mark.parametrize("dpi", [75, 150])
+def test_words_of_small_print_are_no_lines(dpi: float) -> None:
+    """Their heads, bars and feet run together in rows; what they lost as lines was read as digits."""
+    sheet = render_sheet((100, 80), printed, handwriting.load(SAMPLE), 1, dpi=dpi, look=Look(blur_mm=0.08))
+    cleaned = clean(page(sheet.pixels))
+    assert cleaned.mask.sum() > 10 * (cleaned.rulings | cleaned.dividers).sum()

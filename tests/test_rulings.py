@@ -175,16 +175,6 @@ def test_a_comb_of_fine_lines_divides_though_its_sides_break_up() -> None:
     assert cv2.connectedComponents(ruled.writing.view(np.uint8))[0] - 1 == 5
 
 
-@pytest.mark.parametrize("faint", [False, True])
-def test_words_of_small_print_are_no_line(faint: bool) -> None:
-    image = canvas()
-    cv2.putText(image, "Please write clearly in ink", (60, 200), cv2.FONT_HERSHEY_SIMPLEX, 0.45, 1, 2)
-    mask = image.astype(np.bool_)
-    around = cv2.dilate(image, np.ones((1, 5), np.uint8)).astype(np.bool_)
-    ruled = remove_rulings(mask, 14.0, around if faint else None)
-    assert np.array_equal(ruled.writing, mask)
-
-
 def test_ink_below_the_limit_beside_a_sharp_line_changes_nothing() -> None:
     image = canvas()
     cv2.line(image, (50, 200), (850, 200), 1, 3)
