@@ -11,7 +11,7 @@ from processor.errors import BadModel
 from processor.prediction.ctc import ALPHABET
 from processor.prediction.manifests import MANIFEST
 from processor.prediction.strip_networks import PITCH, StripNetwork, build
-from processor.prediction.strip_reader import BATCH, STRIPS, StripReader, bucket, padded, to_bytes
+from processor.prediction.strip_reader import BATCH, STRIPS, StripReader, bucket, network_of, padded, to_bytes
 from processor.prediction.strips import HEIGHT, PLANES, Strip
 from tests.model_folders import add_published
 from training.publish import entry
@@ -39,7 +39,7 @@ def strips(count: int, seed: int = 0) -> list[Strip]:
 
 @pytest.fixture(scope="module")
 def content() -> bytes:
-    return to_bytes(network(), SMALL, 1.3)
+    return to_bytes(network(), 1.3)
 
 
 def test_a_strip_reads_the_same_in_any_company(content: bytes) -> None:
@@ -138,8 +138,10 @@ def with_strips(models: Path, content: bytes) -> Path:
 def test_a_head_that_does_not_fit_is_refused(
     parameters: dict[str, object], temperature: float, message: str
 ) -> None:
+    made = network()
+    made.built_from = parameters
     with pytest.raises(BadModel, match=message):
-        StripReader.from_bytes(to_bytes(network(), parameters, temperature), NOWHERE)
+        StripReader.from_bytes(to_bytes(made, temperature), NOWHERE)
 
 
 @pytest.mark.parametrize("damage", [b"", b"\0" * 8, b"no safetensors at all", b"\xff" * 64])
@@ -165,9 +167,18 @@ def test_weights_that_are_no_numbers_are_refused() -> None:
     with torch.no_grad():
         broken.head.weight[0, 0] = float("nan")
     with pytest.raises(BadModel, match="no numbers"):
-        StripReader.from_bytes(to_bytes(broken, SMALL, 1.0), NOWHERE)
+        StripReader.from_bytes(to_bytes(broken, 1.0), NOWHERE)
 
 
 def test_an_unknown_architecture_is_named() -> None:
     with pytest.raises(BadModel, match="'transformer' of the strips' reader is unknown"):
         build("transformer", {})
+
+
+def test_what_was_written_can_be_trained_on(content: bytes) -> None:
+    again = network_of(content, NOWHERE)
+    assert again.training
+    assert again.built_from["widths"] == SMALL["widths"]
+    assert all(
+        torch.equal(again.state_dict()[name], tensor) for name, tensor in network().state_dict().items()
+    )

@@ -132,6 +132,20 @@ def aligned_digits(
     return collect("digit-strips", images, labels, groups)
 
 
+def known_pages(
+    folder: Path, table: Path, *, notice: Callable[[str], None] = ignore, held_out: Container[str] = ()
+) -> Iterator[tuple[str, str, Page]]:
+    """Name, digits and page of each strip of `folder` whose number stands in `table`; see `aligned_digits`.
+
+    Those that are missing, no image, or among `held_out` are named to `notice`. Raises BadCommand.
+    """
+    for name, digits in _rows(table, notice):
+        try:
+            yield name, digits, _strip(folder, table, name, held_out)
+        except BadScan as error:
+            notice(str(error.message))
+
+
 def cut_aligned(paper: CleanPage, aligned: Alignment, digits: str, *, with_pieces: bool) -> list[Labelled]:
     """The aligned digits as cut-outs, and with `with_pieces` the other proposals that are surely none."""
     cut = [(blob.cut_out(paper.ink), int(digit)) for blob, digit in zip(aligned.digits, digits, strict=True)]

@@ -1,8 +1,9 @@
 """Training the second reader: numbers drawn on demand and real strips, scored column by column."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,12 +17,13 @@ from torch.utils.data import DataLoader, Dataset
 from processor.prediction import ctc
 from processor.prediction.ctc import ALPHABET, DIGITS
 from processor.prediction.strip_networks import PITCH, StripNetwork
-from processor.prediction.strip_reader import StripReader, padded
+from processor.prediction.strip_reader import StripReader, padded, to_bytes
 from processor.prediction.strips import DIGIT
 from processor.records import Gray
 from training.fit import running_average
 from training.interruption import ctrl_c_held
 from training.strings import Hands, number, write
+from training.strip_corpus import StripCorpus
 from training.strip_looks import Looks
 from training.strip_sources import LARGE_MARGIN, LARGER, KnownStrip
 
@@ -52,7 +54,7 @@ class StripPlan:
     weight_decay: float = 0.02
     averaging: float = 0.995
     guided: float = 0.15
-    parameters: dict[str, object] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -229,7 +231,7 @@ def fit_strips(
     False. On a CPU with one thread the same plan gives the same weights.
     """
     torch.manual_seed(plan.seed)
-    trainer = StripTrainer(start or StripNetwork(**plan.parameters), plan)  # type: ignore[arg-type]
+    trainer = StripTrainer(start or StripNetwork(**plan.parameters), plan)
     for step, batch in enumerate(_stream(batches, workers), 1):
         loss = trainer.learn(batch)
         if not onlooker(step, loss, averaged(trainer)) or step == plan.steps:
@@ -263,14 +265,34 @@ def _stream(batches: StripBatches, workers: int) -> Iterator[StripBatch]:
             end()
 
 
-def copied(network: StripNetwork, parameters: dict[str, object]) -> StripNetwork:
+def train_reader(
+    corpus: StripCorpus,
+    plan: StripPlan,
+    *,
+    start: StripNetwork | None = None,
+    workers: int = 0,
+    onlooker: Callable[[int, float, StripNetwork], bool] = lambda *_: True,
+) -> bytes:
+    """The file of a reader trained on `corpus` and calibrated on what it keeps out; see `fit_strips`.
+
+    With `start`, the network of a reader (`strip_reader.network_of`), nothing is shown any more: it can read.
+    """
+    if start is not None:
+        plan = replace(plan, guided=0.0)
+    batches = StripBatches(corpus.hands, corpus.known, plan)
+    network = fit_strips(batches, plan, start=start, workers=workers, onlooker=onlooker)
+    warmth = temperature(network, corpus.validation) if corpus.validation else 1.0
+    return to_bytes(network, warmth)
+
+
+def copied(network: StripNetwork) -> StripNetwork:
     """The same weights in a network of its own: reading folds the batch norms of the one that it is given."""
-    twin = StripNetwork(**parameters)  # type: ignore[arg-type]
+    twin = StripNetwork(**network.built_from)
     twin.load_state_dict(network.state_dict())
     return twin
 
 
-def temperature(network: StripNetwork, parameters: dict[str, object], known: Sequence[KnownStrip]) -> float:
+def temperature(network: StripNetwork, known: Sequence[KnownStrip]) -> float:
     """What the logits are divided by, so that the known numbers are likeliest (Guo et al., 2017).
 
     On a grid: the loss of a whole string has no derivative that is worth the code.
@@ -278,7 +300,7 @@ def temperature(network: StripNetwork, parameters: dict[str, object], known: Seq
     grid = np.geomspace(0.7, 3.0, 15)
     losses = []
     for candidate in grid:
-        reader = StripReader(copied(network, parameters), float(candidate))
+        reader = StripReader(copied(network), float(candidate))
         columns = [ctc.digits_only(c) for c in reader.columns([k.strip.pixels for k in known])]
         scores = [ctc.log_probability(c, k.digits) for c, k in zip(columns, known, strict=True)]
         losses.append(-np.mean(np.maximum(scores, -50.0)))

@@ -38,6 +38,7 @@ class StripNetwork(nn.Module):
 
     Fully convolutional, after B. Shi et al., "An end-to-end trainable neural network" (2017), without its
     recurrent part: digits do not depend on each other, and a context of three digits tells what is cut off.
+    `built_from` are its parameters, as `build` takes them.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class StripNetwork(nn.Module):
     ) -> None:
         super().__init__()
         fine, middle, coarse, flat = widths
+        self.built_from: dict[str, Any] = {"widths": list(widths), "dropout": dropout}
         self.characters = 1 + len(ALPHABET)
         self.stem = ConvBlock(PLANES, fine, 5, stride=2)
         self.fine = ResidualBlock(fine)

@@ -83,16 +83,8 @@ class StripReader:
     @classmethod
     def from_bytes(cls, content: bytes, where: Path) -> "StripReader":
         """The reader that `to_bytes` wrote; `where` it was found is for messages. Raises BadModel."""
-        head = _head(content, where)
-        network = strip_networks.build(head["architecture"], head["parameters"])
-        try:
-            tensors = safetensors.torch.load(content)
-            network.load_state_dict(tensors)
-        except (SafetensorError, RuntimeError) as error:
-            raise BadModel(f"{where} does not fit its architecture: {_first_line(error)}.", REMEDY) from None
-        if not all(bool(torch.isfinite(t).all()) for t in tensors.values() if t.is_floating_point()):
-            raise BadModel(f"{where} holds weights that are no numbers.", REMEDY)
-        return cls(network, head["temperature"])
+        network = network_of(content, where)
+        return cls(network, _head(content, where)["temperature"])
 
     def read(self, strips: Sequence[Strip]) -> list[StripReading]:
         """The reading of each strip, in their order; a strip without ink reads as no digits."""
@@ -117,11 +109,27 @@ class StripReader:
         return found
 
 
-def to_bytes(network: StripNetwork, parameters: dict[str, Any], temperature: float) -> bytes:
+def to_bytes(network: StripNetwork, temperature: float) -> bytes:
     """The weights of `network`, with all in the head that `StripReader.from_bytes` needs."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    head = {"architecture": strip_networks.ARCHITECTURE, "parameters": parameters, "temperature": temperature}
-    return safetensors.torch.save(tensors, {"strips": json.dumps(head | EXPECTED)})
+    head = {"architecture": strip_networks.ARCHITECTURE, "parameters": network.built_from}
+    return safetensors.torch.save(
+        tensors, {"strips": json.dumps(head | {"temperature": temperature} | EXPECTED)}
+    )
+
+
+def network_of(content: bytes, where: Path) -> StripNetwork:
+    """The network that `to_bytes` wrote, as it can be trained on. Raises BadModel."""
+    head = _head(content, where)
+    network = strip_networks.build(head["architecture"], head["parameters"])
+    try:
+        tensors = safetensors.torch.load(content)
+        network.load_state_dict(tensors)
+    except (SafetensorError, RuntimeError) as error:
+        raise BadModel(f"{where} does not fit its architecture: {_first_line(error)}.", REMEDY) from None
+    if not all(bool(torch.isfinite(t).all()) for t in tensors.values() if t.is_floating_point()):
+        raise BadModel(f"{where} holds weights that are no numbers.", REMEDY)
+    return network
 
 
 def bucket(width: int) -> int:
