@@ -41,9 +41,12 @@ def gather(
     readings: Sequence[Sequence[DigitReading]],
     dividers: Mask,
     rulings: Mask,
+    *,
+    one_number: bool = False,
 ) -> tuple[list[NumberReading], list[DigitReading]]:
     """The numbers of all lines, and what was left out; `readings` are those of the marks `found`.
 
+    With `one_number`, the digits of the first line are one, however far they stand apart.
     A number goes to review where digits of it may be missing, or where nobody can tell what separates them;
     one that is struck out is left out. `dividers`, `rulings`: the upright and level lines, (H, W).
     """
@@ -51,8 +54,9 @@ def gather(
     left_out = [left for _, line in lines for left in line]
     table = np.array([(o.box.x, o.box.y, o.box.right, o.box.bottom) for o in left_out], np.float64)
     written, struck = [], []
-    for digits, line in lines:
-        for number in _split(digits, line, dividers):
+    for at, (digits, line) in enumerate(lines):
+        whole = [digits] if one_number and at == 0 and digits else None
+        for number in whole or _split(digits, line, dividers):
             against = judge_struck(_boxes(number), rulings)
             if against is None:
                 written.append((number, line))
@@ -69,7 +73,9 @@ def gather(
         used = [near[i] for i in punctuation.used]
         points = [left_out[i].box for i in used]
         unread = [o.box for o in line if o.seen and o.cause not in EXPLAINED and o.box not in points]
-        missing = may_lack_digits(own, unread, page_digits, dividers, points)
+        # What was read as a whole, twice the same, lacks nothing.
+        sure = all(mark.differs == "" for mark, _ in number)
+        missing = not sure and may_lack_digits(own, unread, page_digits, dividers, points)
         numbers.append(_number(punctuation.text, [r for _, r in number], punctuation.doubtful or missing))
         separators |= {i: _separates(left_out[i].box, own) for i in used}
     rejected = [

@@ -1,7 +1,8 @@
 """Lines: blobs of one line of writing, cut and joined in every plausible way; the best reading wins."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import groupby
 
 import numpy as np
@@ -13,6 +14,7 @@ from processor.segmentation.blobs import Blob
 from processor.segmentation.hypotheses import Candidate, Part, cuts, propose
 from processor.segmentation.lattice import Hypothesis, best_path
 from processor.segmentation.separators import SMALL, hangs
+from processor.segmentation.spelling import Step
 from processor.segmentation.splitting import split, stroke_width
 from processor.words import Mark, Seen, without_words
 
@@ -128,23 +130,54 @@ def pen_width(blobs: Sequence[Blob], digit_height: float) -> float:
     return float(np.median([stroke_width(b.mask) for b in like_digits[::step]])) if like_digits else 0.0
 
 
-def read_lines(lines: Sequence[Line], ink: Gray, classify: Classify) -> list[list[Mark]]:
-    """The digits and the marks left out of each line, left to right; `ink` is the page's (H, W) ink.
+@dataclass(frozen=True, eq=False)
+class Proposals:
+    """A line, cut into parts, the candidates that join them, and what the network makes of each."""
+
+    line: Line
+    parts: tuple[Part, ...]
+    candidates: tuple[Candidate, ...]
+    seen: Mapping[Blob, Seen]
+
+    @cached_property
+    def steps(self) -> list[Step]:
+        """What each candidate costs as every digit, or left out."""
+        return [_weigh(candidate, self) for candidate in self.candidates]
+
+    @cached_property
+    def cuts(self) -> list[float]:
+        """Nats for ending a candidate before each part, where that cuts ink."""
+        return [CUT_COST if cut else 0.0 for cut in cuts(self.parts)]
+
+    @cached_property
+    def judged(self) -> dict[Blob, Rejection | None]:
+        return dict(zip(self.line.blobs, self.line.judged, strict=True))
+
+
+def propose_lines(lines: Sequence[Line], ink: Gray, classify: Classify) -> list[Proposals]:
+    """All that the lines may hold; `ink` is the page's (H, W) ink.
 
     Two passes through the network for the whole page: every blob alone, then the parts and joins of those
     that are no sure digits.
     """
-    alone = _look([b for line in lines for b in line.blobs], ink, classify)
+    alone = look_at([b for line in lines for b in line.blobs], ink, classify)
     parts = [_parts(line, alone) for line in lines]
     candidates = [_candidates(line, p) for line, p in zip(lines, parts, strict=True)]
     new = [c.blob for line in candidates for c in line if c.blob not in alone]
-    seen = alone | _look(new, ink, classify)
-    best = [_best(line, p, c, seen) for line, p, c in zip(lines, parts, candidates, strict=True)]
-    read = without_words(best, [line.height for line in lines])
-    return [marks + list(line.specks) for line, marks in zip(lines, read, strict=True)]
+    seen = alone | look_at(new, ink, classify)
+    return [
+        Proposals(line, tuple(p), tuple(c), seen) for line, p, c in zip(lines, parts, candidates, strict=True)
+    ]
 
 
-def _look(blobs: Sequence[Blob], ink: Gray, classify: Classify) -> dict[Blob, Seen]:
+def read_lines(proposed: Sequence[Proposals]) -> list[list[Mark]]:
+    """The digits and the marks left out on the best path of each line, left to right."""
+    best = [_best(proposals) for proposals in proposed]
+    read = without_words(best, [proposals.line.height for proposals in proposed])
+    return [marks + list(p.line.specks) for p, marks in zip(proposed, read, strict=True)]
+
+
+def look_at(blobs: Sequence[Blob], ink: Gray, classify: Classify) -> dict[Blob, Seen]:
     glyphs, probabilities = classify([b.cut_out(ink) for b in blobs])
     return {b: Seen(g, p) for b, g, p in zip(blobs, glyphs, probabilities, strict=True)}
 
@@ -173,25 +206,16 @@ def _candidates(line: Line, parts: Sequence[Part]) -> list[Candidate]:
     return [c for c in runs if (c.start, c.stop) not in whole] + list(whole.values())
 
 
-def _best(
-    line: Line, parts: Sequence[Part], candidates: Sequence[Candidate], seen: dict[Blob, Seen]
-) -> list[Mark]:
+def _best(proposals: Proposals) -> list[Mark]:
     """The line's best path, as marks."""
-    judged = dict(zip(line.blobs, line.judged, strict=True))
+    line, parts, seen = proposals.line, proposals.parts, proposals.seen
     sources = {
         hypothesis: candidate.blob
-        for candidate in candidates
-        for hypothesis in _weigh(
-            candidate,
-            _unless_seen(judged.get(candidate.blob), seen[candidate.blob]),
-            seen[candidate.blob],
-            line.height,
-            candidate.blob in judged,
-            _joining(candidate, parts, line),
-        )
+        for candidate, step in zip(proposals.candidates, proposals.steps, strict=True)
+        for hypothesis in _hypotheses(step)
     }
     hypotheses = list(sources)
-    paths = best_path(len(parts), hypotheses, [CUT_COST if cut else 0.0 for cut in cuts(parts)])
+    paths = best_path(len(parts), hypotheses, proposals.cuts)
     labels = [_label(h, seen[sources[h]]) for h in hypotheses]
     marks = []
     for taken in paths.best:
@@ -203,8 +227,18 @@ def _best(
             if h.start <= core < h.stop and label == _label(taken, seen[blob])
         )
         mark = Mark(blob, seen[blob], min(1.0, sum(agreeing)), None)
-        marks.append(replace(mark, rejection=_reject(mark, judged.get(blob), taken.junk, line)))
+        marks.append(replace(mark, rejection=_reject(mark, proposals.judged.get(blob), taken.junk, line)))
     return marks
+
+
+def _hypotheses(step: Step) -> list[Hypothesis]:
+    """A candidate as its best digit, and as something to leave out, as far as either can be."""
+    found = []
+    if step.digits is not None:
+        found.append(Hypothesis(step.start, step.stop, float(step.digits.min())))
+    if step.junk is not None:
+        found.append(Hypothesis(step.start, step.stop, step.junk, junk=True))
+    return found
 
 
 def _reject(mark: Mark, judged: Rejection | None, junk: bool, line: Line) -> Rejection | None:
@@ -241,17 +275,18 @@ def _joining(candidate: Candidate, parts: Sequence[Part], line: Line) -> float:
     return JOIN_COST * candidate.joins + HANGING_COST * hanging
 
 
-def _weigh(
-    candidate: Candidate, judged: Rejection | None, seen: Seen, height: float, whole: bool, joining: float
-) -> list[Hypothesis]:
-    """A candidate as a digit and, where it is a whole blob or a single part, as something to leave out."""
-    start, stop, box = candidate.start, candidate.stop, candidate.blob.box
-    weighed = []
+def _weigh(candidate: Candidate, proposals: Proposals) -> Step:
+    """A candidate as each digit and, where it is a whole blob or a single part, as something to leave out."""
+    start, stop, blob = candidate.start, candidate.stop, candidate.blob
+    height, whole = proposals.line.height, blob in proposals.judged
+    seen = proposals.seen[blob]
+    judged = _unless_seen(proposals.judged.get(blob), seen)
+    digits, junk = None, None
     if judged is None:
-        cost = open_set.digit_cost(seen.probabilities) + joining
-        weighed.append(Hypothesis(start, stop, cost + open_set.size_cost(box.height / height)))
+        size_cost = open_set.size_cost(blob.box.height / height)
+        digits = open_set.digit_costs(seen.probabilities) + size_cost
+        digits += _joining(candidate, proposals.parts, proposals.line)
     if whole or stop - start == 1:
-        size = max(box.height, 0.6 * box.width) / height
-        cost = open_set.junk_cost(None if judged else seen.probabilities, size if whole else max(size, TORN))
-        weighed.append(Hypothesis(start, stop, cost, junk=True))
-    return weighed
+        size = max(blob.box.height, 0.6 * blob.box.width) / height
+        junk = open_set.junk_cost(None if judged else seen.probabilities, size if whole else max(size, TORN))
+    return Step(start, stop, digits, junk)

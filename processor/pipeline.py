@@ -12,19 +12,22 @@ from numpy.typing import NDArray
 from processor import __version__
 from processor.errors import Transient
 from processor.gathering import gather
-from processor.lines import make_line, pen_width, read_lines
+from processor.lines import make_line, pen_width, propose_lines, read_lines
 from processor.orientation import quarter_turns
 from processor.pages.cleaning import CleanPage, clean
 from processor.pages.scans import decode
 from processor.prediction.archive import find_model
 from processor.prediction.classifier import Classifier
 from processor.prediction.glyphs import batch
+from processor.prediction.strip_reader import STRIPS, StripReader
 from processor.records import (
+    Cause,
     DigitReading,
     Gray,
     NumberReading,
     Page,
     PageReading,
+    Rejection,
     ScanResult,
     StagedFile,
     Status,
@@ -35,7 +38,9 @@ from processor.results.annotate import annotate
 from processor.results.comparison import keep_corrected
 from processor.results.publish import output_name
 from processor.results.tables import scan_csv
+from processor.second_reading import read_again
 from processor.segmentation.blobs import Blob, find_blobs
+from processor.segmentation.cutouts import LEVEL, one_line
 from processor.segmentation.layout import group_lines, reading_order
 from processor.settings import LoadedSettings
 from processor.words import Mark
@@ -44,12 +49,17 @@ GRAIN = 0.12
 """Marks smaller than this share of a digit's height are paper grain: not looked at, not stored."""
 
 
+OTHER_ROW = Rejection(Cause.EDGE, "line heights from the line of the cut-out, at least", LEVEL, LEVEL)
+"""On an image of one number, what stands above or below it is cut off from another row."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reader:
     """What a worker loads once: the network, and the confidence from which a digit is accepted."""
 
     classifier: Classifier
     threshold: float
+    strips: StripReader | None = None
 
     @property
     def model(self) -> str:
@@ -67,7 +77,10 @@ def load_reader(settings: LoadedSettings, folder: Path | None = None) -> Reader:
     if folder is None:
         folder = find_model(settings.models_archive, recognition.model).path
     classifier = Classifier.load(folder, recognition.device)
-    return Reader(classifier, classifier.acceptance_threshold(settings.values.rejection.max_error_rate))
+    strips = StripReader.load(folder) if (folder / STRIPS).is_file() else None
+    return Reader(
+        classifier, classifier.acceptance_threshold(settings.values.rejection.max_error_rate), strips
+    )
 
 
 def read_page(page: Page, reader: Reader) -> PageReading:
@@ -75,10 +88,20 @@ def read_page(page: Page, reader: Reader) -> PageReading:
     paper, blobs = _upright(page, reader)
     groups = group_lines([b.box for b in blobs])
     pen = pen_width(blobs, paper.digit_height)
-    lines = [make_line([blobs[i] for i in g], paper.mask.shape, paper.digit_height, pen) for g in groups]
-    found = read_lines(lines, paper.ink, reader.classify)
+    cut_out = one_line(groups, blobs, paper.mask.shape[0])
+    lines = [
+        make_line([blobs[i] for i in g], paper.mask.shape, paper.digit_height, pen)
+        for g in (cut_out.groups if cut_out else groups)
+    ]
+    proposed = propose_lines(lines, paper.ink, reader.classify)
+    found = read_lines(proposed)
+    if cut_out is not None:
+        found = [found[0], *([_of_another_row(mark) for mark in marks] for marks in found[1:])]
+    if reader.strips is not None:
+        core = [blobs[i].box for i in cut_out.core] if cut_out else None
+        found = read_again(found, proposed, paper, reader.strips, reader.classify, core)
     readings = [[_reading(mark, paper, page, reader.threshold) for mark in marks] for marks in found]
-    numbers, rejected = gather(found, readings, paper.dividers, paper.rulings)
+    numbers, rejected = gather(found, readings, paper.dividers, paper.rulings, one_number=cut_out is not None)
     return PageReading(
         page=page.number,
         width=page.width,
@@ -158,6 +181,10 @@ def _content(source: Path, sha256: str) -> bytes:
     return data
 
 
+def _of_another_row(mark: Mark) -> Mark:
+    return mark if mark.rejection else replace(mark, rejection=OTHER_ROW)
+
+
 def _reading(mark: Mark, paper: CleanPage, page: Page, threshold: float) -> DigitReading:
     """A mark as it is reported: on the original page, with the best three classes if the network saw it."""
     box = paper.original_box(mark.blob.box, mark.blob.mask, page.width, page.height)
@@ -169,6 +196,8 @@ def _reading(mark: Mark, paper: CleanPage, page: Page, threshold: float) -> Digi
     best = np.argsort(-probabilities[:-1], kind="stable")[:3]
     confidence = mark.confidence
     status, reason = judge_digit(confidence, threshold)
+    if mark.differs and status is Status.ACCEPTED:
+        status, reason = Status.REVIEW, Rejection(Cause.READ_TWICE, mark.differs, confidence, 1.0)
     rejection = (
         mark.rejection
         or judge_resolution(box)

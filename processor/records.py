@@ -101,6 +101,7 @@ class Cause(StrEnum):
     EDGE = "cut off by the edge"
     UNLIKE_DIGIT = "unlike any digit"
     UNCERTAIN = "uncertain"
+    READ_TWICE = "read otherwise a second time"
     SEPARATOR = "separator"
     FILLER = "filler"
     STRUCK_OUT = "struck out"

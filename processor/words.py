@@ -36,12 +36,17 @@ class Seen:
 @dataclass(frozen=True, slots=True, eq=False)
 class Mark:
     """One digit (`rejection` is None) or one thing left out; `share` is that of all paths
-    on which its largest part is read the same, with or without a speck more."""
+    on which its largest part is read the same, with or without a speck more.
+
+    `differs` is what another reading makes of its number, "" where that is the same; None where it was read
+    once.
+    """
 
     blob: Blob
     seen: Seen | None
     share: float
     rejection: Rejection | None
+    differs: str | None = None
 
     @property
     def confidence(self) -> float:

@@ -14,7 +14,7 @@ from processor.rejection.geometry import (
 )
 from processor.rejection.open_set import (
     LOW_SIZE,
-    digit_cost,
+    digit_costs,
     is_sure,
     judge_digit,
     junk_cost,
@@ -78,8 +78,8 @@ def test_a_reason_names_measure_and_limit() -> None:
 
 def test_a_sure_digit_is_cheaper_than_leaving_it_out_and_a_letter_is_not() -> None:
     seven, letter = probabilities(7, 0.97, 0.01), probabilities(7, 0.02, 0.97)
-    assert digit_cost(seven) < junk_cost(seven, 1.0)
-    assert digit_cost(letter) > junk_cost(letter, 1.0)
+    assert digit_costs(seven).min() < junk_cost(seven, 1.0)
+    assert digit_costs(letter).min() > junk_cost(letter, 1.0)
 
 
 def test_ink_is_dearer_to_leave_out_the_more_of_it_there_is() -> None:

@@ -5,7 +5,7 @@ import sys
 import typer
 
 from processor.errors import DigitInboxError
-from training.commands import archiving, fetching, fitting, judging
+from training.commands import archiving, fetching, fitting, judging, strips
 from training.commands.options import Quiet, SettingsFile
 
 app = typer.Typer(
@@ -17,6 +17,7 @@ app = typer.Typer(
 )
 
 app.command()(fitting.fit)
+app.command()(strips.strips)
 app.command()(judging.evaluate)
 app.command()(judging.calibrate)
 app.command()(archiving.publish)

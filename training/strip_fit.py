@@ -48,9 +48,9 @@ class StripPlan:
     """
 
     seed: int = 1
-    steps: int = 3600
+    steps: int = 2400
     batch: int = 64
-    learning_rate: float = 4e-3
+    learning_rate: float = 5e-3
     weight_decay: float = 0.02
     averaging: float = 0.995
     guided: float = 0.15

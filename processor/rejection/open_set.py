@@ -34,9 +34,9 @@ LEAST_CONFIDENCE = 0.2
 """A digit below this confidence is not even worth a question: it is rejected."""
 
 
-def digit_cost(probabilities: NDArray[np.float32]) -> float:
-    """Nats for reading a mark as its best digit; `probabilities` is (11,), the last one "none"."""
-    return -math.log(max(float(probabilities[:-1].max()), LEAST_PROBABILITY))
+def digit_costs(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Nats (10,) for reading a mark as each digit; `probabilities` is (11,), the last one "none"."""
+    return -np.log(np.maximum(probabilities[:-1], LEAST_PROBABILITY).astype(np.float64))
 
 
 def junk_cost(probabilities: NDArray[np.float32] | None, size: float) -> float:

@@ -1,0 +1,278 @@
+"""The second reading: numbers read once more, as a whole, and what the two readings say together.
+
+The first reading cuts a line into digits and looks at each; it sees every stroke, and errs where digits touch
+or break. The second looks at the whole strip and cuts nothing; it errs where a hand is unlike all it learned.
+Their errors are of different kinds: what both read is sure, and where they differ, the strings that either
+finds likely are weighed by both.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from processor.lines import Classify, Proposals, look_at
+from processor.pages.cleaning import CleanPage
+from processor.prediction.strip_reader import StripReader, StripReading
+from processor.prediction.strips import Frame, cut_strip, frame
+from processor.records import Box, Cause, Mask, Rejection
+from processor.segmentation.blobs import Blob
+from processor.segmentation.spelling import Spelling, Step, all_ways, spell
+from processor.words import Mark, Seen
+
+WEIGHT = 0.3
+"""How much the first reading's log-probability counts beside the second's.
+
+It multiplies what the network says of each digit as if these were independent, and so is far too sure.
+"""
+
+WORST = -8.0
+"""The first reading's log-probability counts for no less: one bad cut makes any string unlikely."""
+
+STRINGS = 5
+"""So many of the second reading's likeliest strings are weighed."""
+
+APART = 1.0
+"""Marks farther apart than so many line heights belong to two numbers."""
+
+LOW = 0.35
+"""Lower marks, in line heights, are points and specks: they begin no number and end none."""
+
+LEVEL = 0.4
+"""Neighbours share at least this part of the lower one's rows: scattered figures are numbers of their own."""
+
+WALL = 0.6
+"""An upright ruled line over this share of a line's height parts numbers."""
+
+READABLE = (None, Cause.UNLIKE_DIGIT, Cause.SEVERAL_CHARACTERS, Cause.UNCERTAIN, Cause.OVERSIZED)
+"""What the first reading may have left out of a number for not seeing how to cut it."""
+
+_DOUBT = 1e-6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Region:
+    """Neighbouring marks that may be one number, and the parts (from `first` to `stop`) they are made of."""
+
+    proposals: Proposals
+    marks: tuple[Mark, ...]
+    first: int
+    stop: int
+    core: tuple[Box, ...] = ()
+
+    @property
+    def place(self) -> Frame:
+        """Where the strip is cut, from the first mark to the last; the `core`, where known, measures it."""
+        boxes = [mark.blob.box for mark in self.marks]
+        measured = frame(self.core or boxes)
+        high = [box for box in boxes if box.height > LOW * measured.height] or boxes
+        left, right = min(box.x for box in high), max(box.right for box in high)
+        middle = measured.centre_at((left + right) / 2)
+        return Frame(measured.height, middle, float(left), float(right), measured.climb)
+
+    @property
+    def box(self) -> Box:
+        return Box.around(mark.blob.box for mark in self.marks)
+
+    @property
+    def digits(self) -> list[Mark]:
+        return [mark for mark in self.marks if mark.rejection is None]
+
+    @property
+    def steps(self) -> list[Step]:
+        return [
+            Step(step.start - self.first, step.stop - self.first, step.digits, step.junk)
+            for step in self.proposals.steps
+            if step.start >= self.first and step.stop <= self.stop
+        ]
+
+    @property
+    def blobs(self) -> list[Blob]:
+        """The candidates' blobs, in the order of `steps`."""
+        found = self.proposals.candidates
+        return [c.blob for c in found if c.start >= self.first and c.stop <= self.stop]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The digits that both readings together find likeliest, how likely they are, and how they are cut."""
+
+    digits: str
+    probability: float
+    spelling: Spelling | None
+
+
+def read_again(
+    found: Sequence[Sequence[Mark]],
+    proposed: Sequence[Proposals],
+    paper: CleanPage,
+    strips: StripReader,
+    classify: Classify,
+    core: Sequence[Box] | None = None,
+) -> list[list[Mark]]:
+    """The marks of each line as the two readings together see them; `found` are those of the first.
+
+    Where the page is a cut-out of one number, all marks of the first line are it, and `core` measures it.
+    """
+    regions = [
+        _regions(marks, proposals, paper.dividers, core if number == 0 else None)
+        for number, (marks, proposals) in enumerate(zip(found, proposed, strict=True))
+    ]
+    every = [region for line in regions for region in line]
+    cut = [cut_strip(paper.ink, paper.mask, region.place) for region in every]
+    readings = iter(strips.read(cut))
+    read: list[list[Mark]] = []
+    for marks, line in zip(found, regions, strict=True):
+        again = {id(mark): mark for mark in marks}
+        for region in line:
+            for mark in region.marks:
+                del again[id(mark)]
+            again |= {id(m): m for m in _together(region, next(readings), paper, classify)}
+        read.append(sorted(again.values(), key=lambda mark: mark.blob.box.x))
+    return read
+
+
+def weigh(region: Region, reading: StripReading) -> Verdict:
+    """Of the strings that either reading finds likely, the one that both together do."""
+    first = "".join(str(mark.seen.digit) for mark in region.digits if mark.seen)
+    strings = dict([(reading.digits, reading.log_probability), *reading.others[: STRINGS - 1]])
+    strings.setdefault(first, reading.score(first))
+    steps, cuts = region.steps, region.proposals.cuts[region.first : region.stop]
+    count = region.stop - region.first
+    total = all_ways(count, steps, cuts)
+    spellings = {digits: spell(count, steps, cuts, digits) for digits in strings if digits}
+    scores = {
+        digits: strings[digits]
+        + WEIGHT * max(WORST, -found.cost - total if (found := spellings.get(digits)) else WORST)
+        for digits in strings
+        if digits
+    }
+    if not scores:
+        return Verdict("", 0.0, None)
+    best = max(scores, key=lambda digits: scores[digits])
+    # What no string here accounts for is as unlikely to the first reading as anything can be.
+    rest = max(_DOUBT, 1 - sum(math.exp(p) for p in strings.values())) * math.exp(WEIGHT * WORST)
+    sum_of_all = sum(math.exp(score) for score in scores.values()) + rest
+    return Verdict(best, math.exp(scores[best]) / sum_of_all, spellings.get(best))
+
+
+def _regions(
+    marks: Sequence[Mark], proposals: Proposals, dividers: Mask, core: Sequence[Box] | None
+) -> list[Region]:
+    """Runs of marks near each other with no wall between, where there is a digit among them."""
+    height, whole = proposals.line.height, core is not None
+    readable = [*READABLE, Cause.TEXT] if whole else READABLE
+    eligible = sorted(
+        (
+            mark
+            for mark in marks
+            if (mark.rejection.cause if mark.rejection else None) in readable
+            and mark.seen is not None
+            and (whole or mark.blob.box.height >= LOW * height)
+        ),
+        key=lambda mark: mark.blob.box.x,
+    )
+    runs: list[list[Mark]] = []
+    for mark in eligible:
+        near = runs and (whole or _near(runs[-1], mark, height, dividers))
+        runs[-1].append(mark) if near else runs.append([mark])
+    found = [_region(run, proposals, core) for run in runs if whole or any(m.rejection is None for m in run)]
+    return [region for region in found if region is not None]
+
+
+def _near(run: Sequence[Mark], mark: Mark, height: float, dividers: Mask) -> bool:
+    right = max(m.blob.box.right for m in run)
+    box, last = mark.blob.box, run[-1].blob.box
+    shared = min(box.bottom, last.bottom) - max(box.y, last.y)
+    if box.x - right > APART * height or shared < LEVEL * min(box.height, last.height):
+        return False
+    top, bottom = min(box.y, last.y), max(box.bottom, last.bottom)
+    between = dividers[top:bottom, int(last.centre[0]) : int(box.centre[0])]
+    return not (between.size and float(between.any(axis=1).mean()) > WALL)
+
+
+def _region(run: Sequence[Mark], proposals: Proposals, core: Sequence[Box] | None) -> Region | None:
+    box = Box.around(mark.blob.box for mark in run)
+    inside = [i for i, part in enumerate(proposals.parts) if box.x <= part.blob.box.centre[0] <= box.right]
+    return Region(proposals, tuple(run), inside[0], inside[-1] + 1, tuple(core or ())) if inside else None
+
+
+def _together(region: Region, reading: StripReading, paper: CleanPage, classify: Classify) -> list[Mark]:
+    """The marks of the region as both readings see them."""
+    verdict = weigh(region, reading)
+    first = "".join(str(mark.seen.digit) for mark in region.digits if mark.seen)
+    if not verdict.digits:
+        return list(region.marks)
+    others = sorted({first, reading.digits} - {verdict.digits})
+    differs = " or ".join(other or "nothing" for other in others)
+    if verdict.digits == first:
+        digits, left = region.digits, [mark for mark in region.marks if mark.rejection is not None]
+    else:
+        digits = _cut(region, verdict, reading, paper, classify)
+        left = _left_out(region.marks, digits)
+    shares = _doubts(digits, verdict.digits, reading)
+    return [
+        _read_as(mark, int(digit), verdict.probability**share, differs)
+        for mark, digit, share in zip(digits, verdict.digits, shares, strict=True)
+    ] + left
+
+
+def _cut(
+    region: Region, verdict: Verdict, reading: StripReading, paper: CleanPage, classify: Classify
+) -> list[Mark]:
+    """A mark for each digit: where the first reading's cuts spell it, else where the second saw it."""
+    if verdict.spelling is not None:
+        blobs = [region.blobs[step] for step in verdict.spelling.taken]
+        return [Mark(blob, region.proposals.seen[blob], 1.0, None) for blob in blobs]
+    places = reading.places if reading.digits == verdict.digits else _evenly(region.box, len(verdict.digits))
+    blobs = [_blob_at(place, region.box, paper.mask) for place in places]
+    seen = look_at(blobs, paper.ink, classify)
+    return [Mark(blob, seen[blob], 1.0, None) for blob in blobs]
+
+
+def _evenly(box: Box, count: int) -> list[tuple[float, float]]:
+    edges = np.linspace(box.x, box.right, count + 1)
+    return list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
+
+
+def _blob_at(place: tuple[float, float], line: Box, mask: Mask) -> Blob:
+    """All ink of the line between two columns; where there is none, the whole of the place."""
+    left = int(np.clip(math.floor(place[0]), 0, mask.shape[1] - 1))
+    right = int(np.clip(math.ceil(place[1]), left + 1, mask.shape[1]))
+    ink = mask[line.y : line.bottom, left:right]
+    return Blob(Box(left, line.y, right - left, line.height), ink if ink.any() else np.ones_like(ink))
+
+
+def _left_out(marks: Sequence[Mark], digits: Sequence[Mark]) -> list[Mark]:
+    """The first reading's marks that are no part of the digits as they are read now."""
+    left = [
+        mark
+        for mark in marks
+        if not any(d.blob.box.x <= mark.blob.box.centre[0] <= d.blob.box.right for d in digits)
+    ]
+    return [mark if mark.rejection else replace(mark, rejection=_unlikely(mark)) for mark in left]
+
+
+def _unlikely(mark: Mark) -> Rejection:
+    return Rejection(Cause.UNLIKE_DIGIT, "first reading alone, confidence", mark.confidence, 1.0)
+
+
+def _doubts(digits: Sequence[Mark], read: str, reading: StripReading) -> list[float]:
+    """Each digit's share of the doubt about its number, by what either reading says of it; their sum is 1."""
+    own = [float(m.seen.probabilities[int(d)]) if m.seen else 0.0 for m, d in zip(digits, read, strict=True)]
+    strip = list(reading.confidences) if reading.digits == read else [1.0] * len(own)
+    doubts = [-math.log(max(_DOUBT, a * b)) + _DOUBT for a, b in zip(own, strip, strict=True)]
+    return [doubt / sum(doubts) for doubt in doubts]
+
+
+def _read_as(mark: Mark, digit: int, confidence: float, differs: str) -> Mark:
+    """`mark` as this digit with this confidence; what is left of certainty is the other classes'."""
+    assert mark.seen is not None
+    rest = mark.seen.probabilities.astype(np.float64)
+    rest[digit] = 0.0
+    probabilities = rest * ((1 - confidence) / max(float(rest.sum()), _DOUBT))
+    best = max(confidence, float(probabilities[:-1].max()) + _DOUBT)
+    probabilities[digit] = best
+    seen = Seen(mark.seen.glyph, probabilities.astype(np.float32))
+    return Mark(mark.blob, seen, confidence / best, None, differs)

@@ -1,0 +1,73 @@
+"""`training strips`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from training.commands.options import (
+    DataFolder,
+    Quiet,
+    SettingsFile,
+    data_of,
+    find_folder,
+    settings_of,
+    words_of,
+)
+
+
+def strips(
+    context: typer.Context,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished `training fit`.")],
+    data: DataFolder = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Go on from the second reader of this model: a refresh.",
+            show_default="from scratch",
+        ),
+    ] = None,
+    own: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Images of one number each, to learn from.", show_default="none"),
+    ] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Their numbers: file,digits.", show_default="truth.csv beside them"
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, max=1_000_000, help="Batches.", show_default="2400, or 300 for a refresh"),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="The same seed draws the same numbers.", show_default="1")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=0, max=64, help="Processes that draw the batches.")] = 1,
+    settings: SettingsFile = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train the second reader, of whole numbers, and put it beside a run's network.
+
+    It learns from numbers drawn with the digits of MNIST, from cheque strips, and from strips of your own.
+    """
+    from processor.commands.console import print_line
+    from processor.errors import BadCommand
+    from training.strip_fit import StripPlan
+    from training.strip_run import StripOrder, shorter, train_strips
+
+    if table is not None and own is None:
+        raise BadCommand(f"--table {table} names numbers of no strips.", "Name their folder with --own.")
+    loaded, words = settings_of(context, settings), words_of(context, quiet)
+    order = StripOrder(
+        run=run,
+        data=data_of(loaded, data),
+        plan=shorter(StripPlan(), steps, seed, refresh=start is not None),
+        workers=workers,
+        start=None if start is None else find_folder(loaded, start),
+        own=own,
+        table=table,
+    )
+    print_line(str(train_strips(order, words).path))
