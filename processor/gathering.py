@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processor.records import Box, Cause, DigitReading, Mask, NumberReading, Rejection, Status
-from processor.rejection.open_set import is_sure
+from processor.rejection.open_set import SURE_NUMBER, is_sure
 from processor.rejection.strokes import judge_struck
 from processor.segmentation.layout import may_lack_digits, split_numbers
 from processor.segmentation.separators import SMALL, punctuate
@@ -43,10 +43,12 @@ def gather(
     rulings: Mask,
     *,
     one_number: bool = False,
+    least: float = SURE_NUMBER,
 ) -> tuple[list[NumberReading], list[DigitReading]]:
     """The numbers of all lines, and what was left out; `readings` are those of the marks `found`.
 
-    With `one_number`, the digits of the first line are one, however far they stand apart.
+    With `one_number`, the digits of the first line are one, however far they stand apart. Numbers that were
+    read twice are accepted from the confidence `least` on.
     A number goes to review where digits of it may be missing, or where nobody can tell what separates them;
     one that is struck out is left out. `dividers`, `rulings`: the upright and level lines, (H, W).
     """
@@ -59,12 +61,12 @@ def gather(
         for number in whole or _split(digits, line, dividers):
             against = judge_struck(_boxes(number), rulings)
             if against is None:
-                written.append((number, line))
+                written.append((number, line, whole is not None))
             else:
                 struck += [_rejected(reading, against) for _, reading in number]
-    page_digits = [mark.blob.box for number, _ in written for mark, _ in number]
+    page_digits = [mark.blob.box for number, _, _ in written for mark, _ in number]
     numbers, separators = [], dict[int, Rejection]()
-    for number, line in written:
+    for number, line, whole_field in written:
         own = _boxes(number)
         near = [i for i in _near(Box.around(own), table) if left_out[i].cause in PUNCTUATION]
         stroke = _stroke(number) if near else 0.0
@@ -73,10 +75,13 @@ def gather(
         used = [near[i] for i in punctuation.used]
         points = [left_out[i].box for i in used]
         unread = [o.box for o in line if o.seen and o.cause not in EXPLAINED and o.box not in points]
-        # What was read as a whole, twice the same, lacks nothing.
-        sure = all(mark.differs == "" for mark, _ in number)
-        missing = not sure and may_lack_digits(own, unread, page_digits, dividers, points)
-        numbers.append(_number(punctuation.text, [r for _, r in number], punctuation.doubtful or missing))
+        # A field that was read as a whole, twice the same, lacks nothing.
+        agreed = whole_field and all(mark.differs == "" for mark, _ in number)
+        missing = not agreed and may_lack_digits(own, unread, page_digits, dividers, points)
+        twice = all(mark.differs is not None for mark, _ in number)
+        doubtful = punctuation.doubtful or missing
+        limit = least if twice else SURE_NUMBER
+        numbers.append(_number(punctuation.text, [r for _, r in number], doubtful, limit))
         separators |= {i: _separates(left_out[i].box, own) for i in used}
     rejected = [
         _rejected(left.reading, separators[i]) if i in separators else left.reading
@@ -131,9 +136,9 @@ def _rejected(reading: DigitReading, why: Rejection) -> DigitReading:
     return replace(reading, digit=None, status=Status.REJECTED, reason=str(why))
 
 
-def _number(text: str, digits: Sequence[DigitReading], doubtful: bool) -> NumberReading:
+def _number(text: str, digits: Sequence[DigitReading], doubtful: bool, least: float) -> NumberReading:
     """Digits of one number, as sure as all of them together; where one may be missing a person must look."""
-    sure = is_sure([d.confidence for d in digits])
+    sure = is_sure([d.confidence for d in digits], least)
     accepted = sure and not doubtful and all(d.status is Status.ACCEPTED for d in digits)
     return NumberReading(
         text=text,

@@ -33,7 +33,7 @@ from processor.records import (
     Status,
 )
 from processor.rejection.geometry import judge_margin, judge_resolution
-from processor.rejection.open_set import judge_digit
+from processor.rejection.open_set import SURE_NUMBER, judge_digit, least_sure
 from processor.results.annotate import annotate
 from processor.results.comparison import keep_corrected
 from processor.results.publish import output_name
@@ -60,6 +60,7 @@ class Reader:
     classifier: Classifier
     threshold: float
     strips: StripReader | None = None
+    least_sure: float = SURE_NUMBER
 
     @property
     def model(self) -> str:
@@ -78,9 +79,8 @@ def load_reader(settings: LoadedSettings, folder: Path | None = None) -> Reader:
         folder = find_model(settings.models_archive, recognition.model).path
     classifier = Classifier.load(folder, recognition.device)
     strips = StripReader.load(folder) if (folder / STRIPS).is_file() else None
-    return Reader(
-        classifier, classifier.acceptance_threshold(settings.values.rejection.max_error_rate), strips
-    )
+    budget = settings.values.rejection.max_error_rate
+    return Reader(classifier, classifier.acceptance_threshold(budget), strips, least_sure(budget))
 
 
 def read_page(page: Page, reader: Reader) -> PageReading:
@@ -101,7 +101,14 @@ def read_page(page: Page, reader: Reader) -> PageReading:
         core = [blobs[i].box for i in cut_out.core] if cut_out else None
         found = read_again(found, proposed, paper, reader.strips, reader.classify, core)
     readings = [[_reading(mark, paper, page, reader.threshold) for mark in marks] for marks in found]
-    numbers, rejected = gather(found, readings, paper.dividers, paper.rulings, one_number=cut_out is not None)
+    numbers, rejected = gather(
+        found,
+        readings,
+        paper.dividers,
+        paper.rulings,
+        one_number=cut_out is not None,
+        least=reader.least_sure,
+    )
     return PageReading(
         page=page.number,
         width=page.width,

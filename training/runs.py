@@ -44,6 +44,7 @@ from training.report import PICTURES, REPORT, write_report
 from training.sources import Corpus, gather
 from training.starting import CLASSES, Start, begin_from, find_device
 from training.stock import mapped
+from training.strip_run import inherit
 
 HISTORY = "history.json"
 UNFINISHED = ".unfinished"
@@ -248,6 +249,8 @@ def _finish(
     write_run(aside, _weights(trained.network), manifest)
     calibrate_run(aside, corpus, order.recipe.schedule.seed, words)
     measure_run(find_run(aside), order.data, words)
+    if order.start is not None:
+        inherit(order.start, find_run(aside))
     history = [epoch.row() for epoch in trained.epochs]
     write_whole(run / HISTORY, json.dumps(history, indent=2).encode() + b"\n")
     seconds = {"training": sum(epoch.seconds for epoch in trained.epochs)}
