@@ -43,7 +43,7 @@ from training.recipe import Recipe, Schedule, recorded_recipe
 from training.report import PICTURES, REPORT, write_report
 from training.sources import Corpus, gather
 from training.starting import CLASSES, Start, begin_from, find_device
-from training.stock import mapped
+from training.stock import Stock
 from training.strip_run import inherit
 
 HISTORY = "history.json"
@@ -170,11 +170,14 @@ def _held(run: Path) -> Iterator[None]:
 
 def _gather(order: Order, recipe: Recipe, words: Words) -> Corpus:
     words.say(f"Gathering {len(recipe.source)} sources from {order.data} …")
-    corpus = gather(recipe, order.data, order.samples, settings=order.settings, notice=words.say)
+    stock = Stock(order.run / SAMPLES)
+    corpus = gather(
+        recipe, order.data, order.samples, settings=order.settings, notice=words.say, moved=stock.take
+    )
     for remark in corpus.remarks():
         words.say(remark)
     corpus.require_validation()
-    return mapped(corpus, order.run / SAMPLES)
+    return corpus
 
 
 def _beginning(corpus: Corpus, device: torch.device) -> str:

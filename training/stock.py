@@ -54,17 +54,31 @@ class Mapped(Sequence[CutOut]):
         return Mapped, (self._file, self._start, self._shapes)
 
 
+class Stock:
+    """The file that samples are moved into, source by source: what was moved need not be held any longer."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._begun = False
+
+    def take(self, pool: Pool) -> Pool:
+        """The same source, its samples in the file. Raises Transient where the disk refuses."""
+        try:
+            with self._file.open("ab" if self._begun else "wb") as stream:
+                self._begun = True
+                start, shapes = _write(pool, stream)
+        except OSError as error:
+            raise Transient(
+                f"{self._file} cannot be written: {error.strerror}.",
+                "Make room, some 1,300 MB for the default recipe, or name another folder with --out.",
+            ) from None
+        return _moved(pool, self._file, start, shapes)
+
+
 def mapped(corpus: Corpus, file: Path) -> Corpus:
     """The same corpus, its training samples moved into `file`. Raises Transient where the disk refuses."""
-    try:
-        with file.open("wb") as stream:
-            written = [(pool, _write(pool, stream)) for pool in corpus.pools]
-    except OSError as error:
-        raise Transient(
-            f"{file} cannot be written: {error.strerror}.",
-            "Make room, some 800 MB for the default recipe, or name another folder with --out.",
-        ) from None
-    return replace(corpus, pools=tuple(_moved(pool, file, *place) for pool, place in written))
+    stock = Stock(file)
+    return replace(corpus, pools=tuple(stock.take(pool) for pool in corpus.pools))
 
 
 def _write(pool: Pool, stream: BinaryIO) -> tuple[int, Shapes]:

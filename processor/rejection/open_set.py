@@ -84,7 +84,7 @@ def is_sure(confidences: Sequence[float], least: float = SURE_NUMBER) -> bool:
 def least_sure(max_error_rate: float) -> float:
     """The confidence from which a number that was read twice is accepted, for a share of wrong ones.
 
-    Such confidences are true on handwriting that was not trained on, so the mean doubt is the share of errors.
+    Such confidences are true of handwriting that was not trained on: the mean doubt is the share of errors.
     """
     return min(1.0, max(LEAST_SURE, 1 - SPREAD * max_error_rate))
 

@@ -84,6 +84,11 @@ def untold(_: str) -> None:
     """Hears which source is being read, and says nothing."""
 
 
+def held(pool: Pool) -> Pool:
+    """Leaves a source's samples in memory."""
+    return pool
+
+
 def gather(
     recipe: Recipe,
     data: Path,
@@ -91,11 +96,13 @@ def gather(
     *,
     settings: LoadedSettings | None = None,
     notice: Callable[[str], object] = untold,
+    moved: Callable[[Pool], Pool] = held,
 ) -> Corpus:
     """Everything that `recipe` names, from the folder `data`; at most `samples` of each digit (-1: all).
 
     `settings` are those of the project whose corrections, or whose model, a source asks for; `notice` hears
-    the name of each source before it is read, which may take a minute.
+    the name of each source before it is read, which may take a minute; `moved` may put the samples of each
+    elsewhere once they are read.
     Raises BadSettings for an unknown source, BadCommand for data that are not there or not what was said.
     """
     _refuse_unknown(recipe)
@@ -112,18 +119,17 @@ def gather(
         notices += parts.notices
         if len(parts.trained):
             licence = LICENCES[parts.trained.source] if source.kind is None else source.licence
-            pools.append(
-                Pool(
-                    parts.trained,
-                    source.share,
-                    source.untouched,
-                    source.ambiguous,
-                    licence,
-                    parts.skipped,
-                    source.company,
-                    source.calm,
-                )
+            pool = Pool(
+                parts.trained,
+                source.share,
+                source.untouched,
+                source.ambiguous,
+                licence,
+                parts.skipped,
+                source.company,
+                source.calm,
             )
+            pools.append(moved(pool))
         elif source.kind in MAY_BE_EMPTY:
             notices.append(f"{source.name}: there are none yet; the source is left out.")
         else:
