@@ -187,7 +187,7 @@ def test_fine_gray_lines_are_taken_out_whole_and_divide() -> None:
     cleaned = clean(page(image.astype(np.uint8)))
     assert cv2.connectedComponents(cleaned.mask.view(np.uint8))[0] - 1 == 6
     between = cleaned.dividers[170:230]
-    assert np.median(between.any(axis=0).nonzero()[0]) > 0
+    assert np.median(np.flatnonzero(between.any(axis=0))) > 0
     for x in range(175, 700, 100):
         assert between[:, x - 4 : x + 8].any(axis=1).mean() > 0.8
 

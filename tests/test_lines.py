@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from processor.lines import make_line, pen_width, read_lines
+from processor.lines import make_line, pen_width, propose_lines, read_lines
 from processor.records import Cause, CutOut, Gray
 from processor.segmentation.blobs import find_blobs
 from processor.segmentation.layout import group_lines
@@ -53,7 +53,7 @@ def read(image: NDArray[np.uint8]) -> tuple[str, list[Cause]]:
     groups = group_lines([b.box for b in blobs])
     pen = pen_width(blobs, HEIGHT)
     lines = [make_line([blobs[i] for i in g], image.shape, HEIGHT, pen) for g in groups]
-    marks = [m for line in read_lines(lines, image, classify) for m in line]
+    marks = [m for line in read_lines(propose_lines(lines, image, classify)) for m in line]
     digits = [str(m.seen.probabilities[:-1].argmax()) for m in marks if m.rejection is None and m.seen]
     return "".join(digits), sorted(m.rejection.cause for m in marks if m.rejection)
 
@@ -153,4 +153,24 @@ def test_a_one_in_the_same_pen_is_read_alone() -> None:
 
 
 def test_an_empty_page_has_no_lines() -> None:
-    assert read_lines([], canvas(), classify) == []
+    assert propose_lines([], canvas(), classify) == []
+    assert read_lines([]) == []
+
+
+def test_a_candidate_costs_what_each_digit_would_and_what_leaving_it_out_would() -> None:
+    image = canvas()
+    zero(image, 60)
+    cv2.line(image, (72, 60), (80, 60), 255, 4)
+    zero(image, 92)
+    blobs = find_blobs(image > 0, least_side=3)
+    (proposed,) = propose_lines([make_line(blobs, image.shape, HEIGHT, 4.0)], image, classify)
+    assert len(proposed.steps) == len(proposed.candidates)
+    assert len(proposed.cuts) == len(proposed.parts) > 1
+    assert proposed.cuts[0] == 0
+    assert min(proposed.cuts[1:]) > 0
+    for candidate, step in zip(proposed.candidates, proposed.steps, strict=True):
+        assert (step.start, step.stop) == (candidate.start, candidate.stop)
+        assert step.digits is not None
+        assert step.digits.argmin() == proposed.seen[candidate.blob].digit
+        whole_or_single = candidate.blob in proposed.judged or step.stop - step.start == 1
+        assert (step.junk is not None) == whole_or_single
