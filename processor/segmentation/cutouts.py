@@ -20,6 +20,9 @@ HIGH = 0.5
 TYPICAL = 65
 """The percentile of their heights that is the line's: broken digits are lower, none is written higher."""
 
+STEEPEST = 0.2
+"""Rows a column at most by which a line climbs or sinks."""
+
 EDGE = 2
 """What comes so near the edge, in pixels, is a bit of the row above or below."""
 
@@ -78,5 +81,5 @@ def _middle(boxes: Sequence[Box], height: float) -> tuple[float, float]:
     centres = np.array([box.centre for box in boxes])
     if len(boxes) < 3 or np.ptp(centres[:, 0]) < 2 * height:
         return float(np.median(centres[:, 1])), 0.0
-    climb, middle = np.polyfit(centres[:, 0], centres[:, 1], 1)
-    return float(middle), float(np.clip(climb, -0.2, 0.2))
+    climb = float(np.clip(np.polyfit(centres[:, 0], centres[:, 1], 1)[0], -STEEPEST, STEEPEST))
+    return float((centres[:, 1] - climb * centres[:, 0]).mean()), climb
