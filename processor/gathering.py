@@ -58,10 +58,11 @@ def gather(
     written, struck = [], []
     for at, (digits, line) in enumerate(lines):
         whole = [digits] if one_number and at == 0 and digits else None
+        is_all = whole is not None and len(digits) == sum(mark.rejection is None for mark in found[at])
         for number in whole or _split(digits, line, dividers):
             against = judge_struck(_boxes(number), rulings)
             if against is None:
-                written.append((number, line, whole is not None))
+                written.append((number, line, is_all))
             else:
                 struck += [_rejected(reading, against) for _, reading in number]
     page_digits = [mark.blob.box for number, _, _ in written for mark, _ in number]

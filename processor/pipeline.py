@@ -203,8 +203,11 @@ def _reading(mark: Mark, paper: CleanPage, page: Page, threshold: float) -> Digi
     best = np.argsort(-probabilities[:-1], kind="stable")[:3]
     confidence = mark.confidence
     status, reason = judge_digit(confidence, threshold)
-    if mark.differs and status is Status.ACCEPTED:
+    if mark.differs:
         status, reason = Status.REVIEW, Rejection(Cause.READ_TWICE, mark.differs, confidence, 1.0)
+    elif mark.differs is not None and status is Status.REJECTED:
+        # A digit of a number that was read as a whole: without it, the number would be another.
+        status, reason = Status.REVIEW, Rejection(Cause.UNCERTAIN, "confidence", confidence, threshold)
     rejection = (
         mark.rejection
         or judge_resolution(box)

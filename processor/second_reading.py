@@ -9,6 +9,7 @@ finds likely are weighed by both.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -36,6 +37,9 @@ STRINGS = 5
 APART = 1.0
 """Marks farther apart than so many line heights belong to two numbers."""
 
+REACH = 0.4
+"""A digit that the second reading alone saw reaches so many line heights to both sides of its place."""
+
 LOW = 0.35
 """Lower marks, in line heights, are points and specks: they begin no number and end none."""
 
@@ -45,7 +49,7 @@ LEVEL = 0.4
 WALL = 0.6
 """An upright ruled line over this share of a line's height parts numbers."""
 
-READABLE = (None, Cause.UNLIKE_DIGIT, Cause.SEVERAL_CHARACTERS, Cause.UNCERTAIN, Cause.OVERSIZED)
+READABLE = (Cause.UNLIKE_DIGIT, Cause.SEVERAL_CHARACTERS, Cause.UNCERTAIN, Cause.OVERSIZED)
 """What the first reading may have left out of a number for not seeing how to cut it."""
 
 _DOUBT = 1e-6
@@ -124,37 +128,45 @@ def read_again(
     readings = iter(strips.read(cut))
     read: list[list[Mark]] = []
     for marks, line in zip(found, regions, strict=True):
-        again = {id(mark): mark for mark in marks}
-        for region in line:
-            for mark in region.marks:
-                del again[id(mark)]
-            again |= {id(m): m for m in _together(region, next(readings), paper, classify)}
-        read.append(sorted(again.values(), key=lambda mark: mark.blob.box.x))
+        begins = {id(region.marks[0]): region for region in line}
+        inside = {id(mark) for region in line for mark in region.marks}
+        again: list[Mark] = []
+        for mark in marks:
+            region = begins.get(id(mark))
+            if region is not None:
+                again += _together(region, next(readings), paper, classify)
+            elif id(mark) not in inside:
+                again.append(mark)
+        digits = {mark.blob for mark in again if mark.rejection is None}
+        read.append([mark for mark in again if mark.rejection is None or mark.blob not in digits])
     return read
 
 
 def weigh(region: Region, reading: StripReading) -> Verdict:
-    """Of the strings that either reading finds likely, the one that both together do."""
+    """Of the strings that either reading finds likely, the one that both together do.
+
+    That there is no digit at all is no verdict where either sees one, but makes it less likely.
+    """
     first = "".join(str(mark.seen.digit) for mark in region.digits if mark.seen)
     strings = dict([(reading.digits, reading.log_probability), *reading.others[: STRINGS - 1]])
     strings.setdefault(first, reading.score(first))
     steps, cuts = region.steps, region.proposals.cuts[region.first : region.stop]
     count = region.stop - region.first
     total = all_ways(count, steps, cuts)
-    spellings = {digits: spell(count, steps, cuts, digits) for digits in strings if digits}
+    spellings = {digits: spell(count, steps, cuts, digits) for digits in strings}
     scores = {
         digits: strings[digits]
-        + WEIGHT * max(WORST, -found.cost - total if (found := spellings.get(digits)) else WORST)
+        + WEIGHT * max(WORST, -found.cost - total if (found := spellings[digits]) else WORST)
         for digits in strings
-        if digits
     }
-    if not scores:
+    written = [digits for digits in strings if digits]
+    if not written:
         return Verdict("", 0.0, None)
-    best = max(scores, key=lambda digits: scores[digits])
+    best = max(written, key=lambda digits: scores[digits])
     # What no string here accounts for is as unlikely to the first reading as anything can be.
     rest = max(_DOUBT, 1 - sum(math.exp(p) for p in strings.values())) * math.exp(WEIGHT * WORST)
     sum_of_all = sum(math.exp(score) for score in scores.values()) + rest
-    return Verdict(best, math.exp(scores[best]) / sum_of_all, spellings.get(best))
+    return Verdict(best, math.exp(scores[best]) / sum_of_all, spellings[best])
 
 
 def _regions(
@@ -163,16 +175,15 @@ def _regions(
     """Runs of marks near each other with no wall between, where there is a digit among them."""
     height, whole = proposals.line.height, core is not None
     readable = [*READABLE, Cause.TEXT] if whole else READABLE
-    eligible = sorted(
-        (
-            mark
-            for mark in marks
-            if (mark.rejection.cause if mark.rejection else None) in readable
-            and mark.seen is not None
-            and (whole or mark.blob.box.height >= LOW * height)
-        ),
-        key=lambda mark: mark.blob.box.x,
-    )
+    eligible = [
+        mark
+        for mark in marks
+        if mark.seen is not None
+        and (
+            mark.rejection is None
+            or (mark.rejection.cause in readable and (whole or mark.blob.box.height >= LOW * height))
+        )
+    ]
     runs: list[list[Mark]] = []
     for mark in eligible:
         near = runs and (whole or _near(runs[-1], mark, height, dividers))
@@ -225,10 +236,25 @@ def _cut(
     if verdict.spelling is not None:
         blobs = [region.blobs[step] for step in verdict.spelling.taken]
         return [Mark(blob, region.proposals.seen[blob], 1.0, None) for blob in blobs]
-    places = reading.places if reading.digits == verdict.digits else _evenly(region.box, len(verdict.digits))
+    places = (
+        _widened(reading.places, region)
+        if reading.digits == verdict.digits
+        else _evenly(region.box, len(verdict.digits))
+    )
     blobs = [_blob_at(place, region.box, paper.mask) for place in places]
     seen = look_at(blobs, paper.ink, classify)
     return [Mark(blob, seen[blob], 1.0, None) for blob in blobs]
+
+
+def _widened(places: Sequence[tuple[float, float]], region: Region) -> list[tuple[float, float]]:
+    """The places of digits to half-way between them: the second reading sees each in few of its columns."""
+    reach = REACH * region.proposals.line.height
+    halves = [(left[1] + right[0]) / 2 for left, right in pairwise(places)]
+    edges = [-math.inf, *halves, math.inf]
+    return [
+        (max(low, x0 - reach), min(high, x1 + reach))
+        for (x0, x1), low, high in zip(places, edges[:-1], edges[1:], strict=True)
+    ]
 
 
 def _evenly(box: Box, count: int) -> list[tuple[float, float]]:
@@ -238,20 +264,22 @@ def _evenly(box: Box, count: int) -> list[tuple[float, float]]:
 
 def _blob_at(place: tuple[float, float], line: Box, mask: Mask) -> Blob:
     """All ink of the line between two columns; where there is none, the whole of the place."""
-    left = int(np.clip(math.floor(place[0]), 0, mask.shape[1] - 1))
-    right = int(np.clip(math.ceil(place[1]), left + 1, mask.shape[1]))
+    left = int(np.clip(math.floor(place[0]), line.x, line.right - 1))
+    right = int(np.clip(math.ceil(place[1]), left + 1, line.right))
     ink = mask[line.y : line.bottom, left:right]
     return Blob(Box(left, line.y, right - left, line.height), ink if ink.any() else np.ones_like(ink))
 
 
 def _left_out(marks: Sequence[Mark], digits: Sequence[Mark]) -> list[Mark]:
     """The first reading's marks that are no part of the digits as they are read now."""
-    left = [
-        mark
-        for mark in marks
-        if not any(d.blob.box.x <= mark.blob.box.centre[0] <= d.blob.box.right for d in digits)
-    ]
+    boxes = [digit.blob.box for digit in digits]
+    left = [m for m in marks if 2 * sum(_overlap(m.blob.box, box) for box in boxes) < m.blob.box.width]
     return [mark if mark.rejection else replace(mark, rejection=_unlikely(mark)) for mark in left]
+
+
+def _overlap(one: Box, other: Box) -> int:
+    """Columns that they share."""
+    return max(0, min(one.right, other.right) - max(one.x, other.x))
 
 
 def _unlikely(mark: Mark) -> Rejection:

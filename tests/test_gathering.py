@@ -1,11 +1,14 @@
 """Digits become numbers: combs, columns, scattered digits, separators, and what was struck out."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from processor.gathering import gather
 from processor.records import Box, Cause, DigitReading, NumberReading, Rejection, Status
+from processor.rejection.open_set import SURE_NUMBER
 from processor.segmentation.blobs import Blob
 from processor.words import Mark, Seen
 
@@ -52,6 +55,8 @@ def gathered(
     dividers: NDArray[np.bool_] | None = None,
     rulings: NDArray[np.bool_] | None = None,
     confidence: float = 0.99,
+    one_number: bool = False,
+    least: float = SURE_NUMBER,
 ) -> tuple[list[NumberReading], list[DigitReading]]:
     readings = [[reading(one, confidence) for one in line] for line in lines]
     return gather(
@@ -59,6 +64,8 @@ def gathered(
         readings,
         blank() if dividers is None else dividers,
         blank() if rulings is None else rulings,
+        one_number=one_number,
+        least=least,
     )
 
 
@@ -152,6 +159,52 @@ def test_digits_that_are_not_sure_together_go_to_review(confidence: float, statu
     numbers, _ = gathered(row("12345"), confidence=confidence)
     assert [n.status for n in numbers] == [status]
     assert numbers[0].confidence == pytest.approx(confidence**5, abs=1e-3)
+
+
+def twice(marks: list[Mark], differs: str = "") -> list[Mark]:
+    """`marks`, read a second time."""
+    return [replace(one, differs=differs) for one in marks]
+
+
+def test_a_field_is_one_number_however_far_its_digits_stand_apart() -> None:
+    field = [*row("1", 100), *row("2", 300), *row("3", 500)]
+    assert texts(gathered(field)[0]) == ["1", "2", "3"]
+    numbers, _ = gathered(field, one_number=True)
+    assert [(n.text, n.status) for n in numbers] == [("123", Status.REVIEW)]
+
+
+def test_only_the_first_line_is_the_field() -> None:
+    others = [*row("4", 100, 300), *row("5", 300, 300)]
+    assert texts(gathered(row("12"), others, one_number=True)[0]) == ["12", "4", "5"]
+    assert texts(gathered([], others, one_number=True)[0]) == ["4", "5"]
+
+
+def test_a_field_read_twice_the_same_lacks_nothing() -> None:
+    field = [*row("1", 100), *row("2", 300)]
+    assert [n.status for n in gathered(twice(field), one_number=True)[0]] == [Status.ACCEPTED]
+    assert [n.status for n in gathered(twice(field, "13"), one_number=True)[0]] == [Status.REVIEW]
+
+
+def test_a_page_may_lack_digits_though_it_was_read_twice() -> None:
+    spaced = [*row("12"), *row("5", 192)]
+    assert [n.status for n in gathered(twice(spaced))[0]] == [Status.REVIEW]
+
+
+def test_a_field_of_which_a_digit_fell_out_lacks_it() -> None:
+    field = twice(row("1234"))
+    readings = [reading(one) for one in field]
+    out = replace(readings[1], digit=None, status=Status.REJECTED, reason="cut off by the edge: …")
+    readings[1] = out
+    numbers, rejected = gather([field], [readings], blank(), blank(), one_number=True)
+    assert [(n.text, n.status) for n in numbers] == [("134", Status.REVIEW)]
+    assert rejected == [out]
+
+
+@pytest.mark.parametrize(("least", "status"), [(0.9, Status.ACCEPTED), (0.97, Status.REVIEW)])
+def test_what_was_read_twice_is_accepted_from_another_confidence(least: float, status: Status) -> None:
+    numbers, _ = gathered(twice(row("12345")), least=least)
+    assert [n.status for n in numbers] == [status]
+    assert [n.status for n in gathered(row("12345"), least=0.999)[0]] == [Status.ACCEPTED]
 
 
 def test_an_empty_page_holds_nothing() -> None:
