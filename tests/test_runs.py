@@ -229,7 +229,7 @@ def test_a_name_that_cannot_be_published_is_refused_before_anything_is_gathered(
     home: Path, name: str, named: str
 ) -> None:
     (home / "models_archive" / "first").mkdir()
-    (home / "data").rename(home / "gone")
+    (home / "data" / "mnist").rename(home / "gone")
     with pytest.raises(BadCommand, match=named):
         fit("--out", "run", "--publish", name)
     assert not (home / "run").exists()
@@ -238,7 +238,7 @@ def test_a_name_that_cannot_be_published_is_refused_before_anything_is_gathered(
 def test_an_archive_that_cannot_be_is_refused_before_anything_is_gathered(home: Path) -> None:
     (home / "models_archive").rmdir()
     (home / "models_archive").touch()
-    (home / "data").rename(home / "gone")
+    (home / "data" / "mnist").rename(home / "gone")
     with pytest.raises(BadCommand, match="models_archive cannot be written"):
         fit("--out", "run", "--publish", "new")
 

@@ -180,6 +180,7 @@ def test_the_data_sets_lie_beside_the_settings_unless_the_command_names_others(h
     (home / "settings.toml").write_text("[training]\ndata = 'sets'")
     loaded = load(home / "settings.toml")
     assert loaded.training_data == data_of(loaded, None) == home.resolve() / "sets"
+    Path("mine").mkdir()
     assert data_of(loaded, Path("mine")) == Path("mine")
 
 

@@ -298,7 +298,7 @@ def test_a_large_cut_out_is_made_small_with_all_about_it() -> None:
     small = compact(large)
     assert max(cv2.boundingRect(small[0])[2:]) <= LARGEST + 2
     assert small.shape[1] / large.shape[1] == pytest.approx(small.shape[2] / large.shape[2], rel=0.03)
-    assert likeness(normalise(small[0]), normalise(large[0])) > 0.9
+    assert likeness(normalise(small[0]), normalise(large[0])) > 0.8
     assert compact(large[0]).ndim == 2
 
 
