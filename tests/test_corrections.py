@@ -32,16 +32,22 @@ MODEL = find_model(ARCHIVE, "current").path
 class Project:
     """A project whose one scan holds the handwritten number 4096, which was read as 4095."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, lying: bool = False) -> None:
+        """`lying`: the page was scanned turned clockwise, so that its lines run from top to bottom."""
+        self.lying = lying
         self.settings = load_settings(flags={"paths.models_archive": str(ARCHIVE)})
         self.image = strip("4096")
+        self.boxes = self._boxes()
+        if lying:
+            high = self.image.shape[0]
+            self.image = np.ascontiguousarray(np.rot90(self.image, -1))
+            self.boxes = [Box(high - b.bottom, b.x, b.height, b.width) for b in self.boxes]
         stream = io.BytesIO()
         Image.fromarray(self.image).save(stream, "PNG")
         self.content = stream.getvalue()
         self.sha256 = hashlib.sha256(self.content).hexdigest()
         self.inbox = home / "inbox"
         self.database = open_database(self._url())
-        self.boxes = self._boxes()
         self._store()
 
     def _url(self) -> str:
@@ -66,10 +72,8 @@ class Project:
         )
         page = a_page(number)
         height, width = self.image.shape
-        fields = {
-            name: getattr(page, name) for name in ("page", "dpi", "skew_degrees", "numbers", "rejected")
-        }
-        page = type(page)(**fields, width=width, height=height)
+        fields = {name: getattr(page, name) for name in ("page", "dpi", "numbers", "rejected")}
+        page = type(page)(**fields, width=width, height=height, skew_degrees=90.0 if self.lying else 0.8)
         queue.enqueue(
             self.database,
             source=self.inbox,
@@ -120,6 +124,15 @@ def test_a_corrected_digit_is_cut_out_under_its_new_label(project: Project) -> N
     _, _, width, height = cv2.boundingRect(own_of(image))
     assert height / width == pytest.approx(box.height / box.width, rel=0.15)
     assert own_of(image).max() > 200
+
+
+def test_digits_of_a_page_on_its_side_are_learned_upright(home: Path) -> None:
+    project = Project(home, lying=True)
+    project.correct("5", "6", digit=4)
+    (lying,) = corrected_digits(project.settings).images
+    box = project.boxes[3]
+    _, _, width, height = cv2.boundingRect(own_of(lying))
+    assert height / width == pytest.approx(box.width / box.height, rel=0.15)
 
 
 def test_the_model_reads_the_cut_out_as_what_was_drawn(project: Project) -> None:

@@ -2,16 +2,18 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, Select, select
 
 from processor.errors import BadScan, Transient
-from processor.pages.cleaning import clean, to_gray, upright_polarity
+from processor.pages.cleaning import clean, moved_by, to_gray, turn_quarters, upright_polarity
 from processor.pages.scans import decode
 from processor.prediction.archive import find_model
 from processor.prediction.classifier import Classifier
@@ -110,9 +112,12 @@ class _Cutter:
         if (page.width, page.height) != (row["width"], row["height"]):
             self.notice(f"{where}: {_counted(len(found))} lost, it was read at another size")
             return []
-        upright = Page(number=page.number, pixels=upright_polarity(to_gray(page.pixels)), dpi=page.dpi)
+        # Boxes lie on the page as it came; digits of a page on its side must not be learned lying.
+        gray, back = turn_quarters(upright_polarity(to_gray(page.pixels)), round(-row["skew_degrees"] / 90))
+        upwards = np.asarray(np.linalg.inv(back), np.float64)
+        upright = Page(number=page.number, pixels=gray, dpi=page.dpi)
         labelled: list[Labelled] = []
-        for correction in found:
+        for correction in (_turned(correction, upwards) for correction in found):
             cut = self._cut(upright, correction)
             if not cut:
                 said = correction.digits or "no digit"
@@ -129,6 +134,19 @@ class _Cutter:
             return cut_aligned(paper, aligned, correction.digits, with_pieces=False)
         labels = [int(d) for d in correction.digits] or [NONE] * len(correction.boxes)
         return cut_boxes(page, list(zip(labels, correction.boxes, strict=True)))
+
+
+def _turned(correction: Correction, homography: NDArray[np.float64]) -> Correction:
+    """The same correction, its boxes where they lie under a (3, 3) `homography` by quarter turns."""
+    boxes = tuple(_moved(box, homography) for box in correction.boxes)
+    whole = None if correction.whole is None else _moved(correction.whole, homography)
+    return replace(correction, boxes=boxes, whole=whole)
+
+
+def _moved(box: Box, homography: NDArray[np.float64]) -> Box:
+    corners = np.array([(box.x, box.y), (box.right, box.bottom)], np.float64)
+    (x0, y0), (x1, y1) = np.sort(np.round(moved_by(homography, corners)).astype(int), axis=0).tolist()
+    return Box(x0, y0, x1 - x0, y1 - y0)
 
 
 def _corrections(connection: Connection, notice: Callable[[str], object]) -> list[Correction]:
@@ -184,7 +202,7 @@ def _members(connection: Connection, number_id: int) -> list[Row]:
 
 def _place(connection: Connection, query: Select[Any], page_id: Any) -> Row | None:
     """The row of `query` with the page and the scan it stands on."""
-    where = (pages.c.page, pages.c.width, pages.c.height)
+    where = (pages.c.page, pages.c.width, pages.c.height, pages.c.skew_degrees)
     whence = (scans.c.id.label("scan_id"), scans.c.source, scans.c.file, scans.c.sha256)
     joined = query.add_columns(*where, *whence).join(pages, pages.c.id == page_id)
     found = _rows(connection, joined.join(scans, scans.c.id == pages.c.scan_id))
