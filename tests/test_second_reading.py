@@ -24,7 +24,7 @@ from processor.prediction.strip_reader import StripReader, to_bytes
 from processor.prediction.strips import cut_strip
 from processor.records import Box, Cause, NumberReading, Page, PageReading, Status
 from processor.rejection.open_set import LEAST_CONFIDENCE
-from processor.second_reading import Region, Verdict, read_again, weigh
+from processor.second_reading import LOW, Region, Verdict, read_again, weigh
 from processor.segmentation.blobs import find_blobs
 from processor.segmentation.layout import group_lines
 from processor.words import Mark
@@ -315,11 +315,13 @@ def test_a_cross_that_counts_as_a_digit_is_no_filler_as_well() -> None:
 
 
 def test_a_low_digit_is_read_in_its_number() -> None:
-    image = row("0 0")
-    cv2.ellipse(image, (102, 72), (5, 7), 0, 0, 360, 255, 2)
+    image = row("0")
+    zero(image, 130)
+    cv2.ellipse(image, (95, 72), (5, 6), 0, 0, 360, 255, 2)
     proposed = proposals(image)
     found = [[replace(mark, rejection=None) for mark in line] for line in read_lines(proposed)]
     assert digits(found[0]) == "000"
+    assert found[0][1].blob.box.height < LOW * proposed[0].line.height
     (line,) = read_again(found, proposed, paper(image), Told("000"), classify)
     assert digits(line) == "000"
     assert differs(line) == {""}
