@@ -49,7 +49,7 @@ def ink(page: Page) -> Mask:
     scale = cleaning.working_scale(page.width, page.height)
     gray = cleaning.resize(cleaning.to_gray(page.pixels), scale)
     mask = cleaning.binarise(cleaning.flatten(cleaning.upright_polarity(gray)))
-    return on_original(mask, np.array([[1 / scale, 0, 0], [0, 1 / scale, 0]]), page)
+    return on_original(mask, np.diag([1 / scale, 1 / scale, 1.0]), page)
 
 
 def writing(page: Page) -> Mask:
@@ -59,7 +59,7 @@ def writing(page: Page) -> Mask:
 
 
 def on_original(mask: Mask, to_original: NDArray[np.float64], page: Page) -> Mask:
-    moved = cv2.warpAffine(mask.view(np.uint8) * 255, to_original, (page.width, page.height))
+    moved = cv2.warpPerspective(mask.view(np.uint8) * 255, to_original, (page.width, page.height))
     return np.asarray(moved > 127, np.bool_)
 
 
