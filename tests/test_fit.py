@@ -30,7 +30,7 @@ from training.inks import NONE, Inks, Labels
 from training.interruption import Interrupted, Stop, signals
 from training.recipe import Augment
 from training.sources import Corpus, Pool
-from training.stock import mapped
+from training.stock import Stock
 
 
 @pytest.fixture(scope="module")
@@ -53,19 +53,6 @@ def test_batches_repeat_themselves_and_differ_from_each_other(digits: Inks) -> N
     assert not (images == batches[4][0]).all()
     with pytest.raises(IndexError):
         batches[12]
-
-
-def shown_as_they_are(batches: Batches, number: int, digits: Inks) -> float:
-    known = {normalise(image).tobytes() for image in digits.images}
-    return float(np.mean([glyph.tobytes() in known for glyph in batches[number][0][:, 0].numpy()]))
-
-
-def test_the_last_epochs_show_more_samples_as_they_are_where_a_source_says_so(digits: Inks) -> None:
-    schedule = a_recipe(calm_from_epoch=3, batch=128).schedule
-    for calm, late in ((None, 0.2), (0.9, 0.9)):
-        batches = Batches((Pool(digits, 1, 0.2, calm=calm),), schedule, Hand())
-        assert shown_as_they_are(batches, 7, digits) == pytest.approx(0.2, abs=0.12)
-        assert shown_as_they_are(batches, 8, digits) == pytest.approx(late, abs=0.12)
 
 
 def test_samples_are_shown_in_company_as_often_as_the_source_says(digits: Inks) -> None:
@@ -387,17 +374,18 @@ def test_samples_in_a_file_are_the_same_samples_in_every_process(tmp_path: Path,
     shapes = [(3, 70), (2, 4, 5), (1, 1)]
     odd = Inks("odd", [np.full(shape, 7 + n, np.uint8) for n, shape in enumerate(shapes)], *digits_like(3))
     pools = (*corpus.pools, Pool(odd.take([]), 1, 0), Pool(odd, 1, 0))
-    moved = mapped(Corpus(pools, corpus.validation), tmp_path / "samples")
+    stock = Stock(tmp_path / "samples")
+    moved = [stock.take(pool) for pool in pools]
     size = sum(image.size for pool in pools for image in pool.inks.images)
     assert (tmp_path / "samples").stat().st_size == size
-    for before, after in zip(pools, moved.pools, strict=True):
+    for before, after in zip(pools, moved, strict=True):
         # What spawning does with them.
         there = ForkingPickler.loads(ForkingPickler.dumps(after))
         for pool in (after, there):
             assert pool.inks.digest() == before.inks.digest()
             assert len(pool.inks.images) == len(before.inks.images)
-    assert len(ForkingPickler.dumps(moved.pools[0])) < 10_000
-    images = moved.pools[-1].inks.images
+    assert len(ForkingPickler.dumps(moved[0])) < 10_000
+    images = moved[-1].inks.images
     assert [image.shape for image in images] == shapes
     assert [int(image.max()) for image in images[::-1]] == [9, 8, 7]
     assert images[-1].tolist() == [[9]]
@@ -405,7 +393,7 @@ def test_samples_in_a_file_are_the_same_samples_in_every_process(tmp_path: Path,
         images[3]
     recipe = a_recipe(epochs=1)
     plain = Corpus(corpus.pools, corpus.validation)
-    light = Corpus(moved.pools[:2], corpus.validation)
+    light = Corpus(tuple(moved[:2]), corpus.validation)
     ways = [train(recipe, found, Watching(), workers=w) for found, w in ((plain, 0), (light, 0), (light, 1))]
     assert len({weights(trained.network) for trained in ways}) == 1
 
@@ -416,7 +404,7 @@ def digits_like(count: int) -> tuple[Labels, Labels]:
 
 def test_a_full_disk_is_named(tmp_path: Path, digits: Inks) -> None:
     with pytest.raises(Transient, match="cannot be written"):
-        mapped(a_corpus(digits), tmp_path / "absent" / "samples")
+        Stock(tmp_path / "absent" / "samples").take(a_corpus(digits).pools[0])
 
 
 # --- early stop and another start ----------------------------------------------------------------------
@@ -507,7 +495,7 @@ else:
     raise SystemExit("torchvision needs no help any more")
 from training.recipe import Augment
 from training.sources import Corpus, Pool
-from training.stock import mapped
+from training.stock import Stock
 from training.vision import Spoiler
 glyphs = torch.ones(16, 1, 28, 28)
 spoiled = Spoiler(Augment(erased=1.0, noise=0.1))(glyphs, 3)

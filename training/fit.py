@@ -49,21 +49,20 @@ class Batches(Dataset[Batch]):
         rng = np.random.default_rng((self._schedule.seed, number))
         inks, labels = [], np.empty(self._schedule.batch, np.int64)
         chosen = rng.choice(len(self._pools), self._schedule.batch, p=self._shares)
-        epoch = number // self._schedule.batches_per_epoch + 1
         for place, pool in enumerate(chosen):
-            image, labels[place] = self._draw(self._pools[pool], epoch, rng)
+            image, labels[place] = self._draw(self._pools[pool], rng)
             inks.append(image)
         ambiguous = np.array([pool.ambiguous for pool in self._pools])[chosen]
         # Drawn after all else: a recipe that spoils nothing gets the batches that it always got.
         images = self._spoil(torch.from_numpy(glyphs.batch(inks)), int(rng.integers(1 << 62)))
         return images, torch.from_numpy(labels), torch.from_numpy(ambiguous)
 
-    def _draw(self, pool: Pool, epoch: int, rng: np.random.Generator) -> tuple[NDArray[np.generic], int]:
+    def _draw(self, pool: Pool, rng: np.random.Generator) -> tuple[NDArray[np.generic], int]:
         index = int(rng.integers(len(pool.inks)))
         image, label = pool.inks.images[index], int(pool.inks.labels[index])
         if pool.company and image.ndim == 2 and rng.random() < pool.company:
             image = in_company(image, lambda: _another(pool.inks, rng), rng)
-        if rng.random() < pool.untouched_in(epoch, self._schedule.calm_from_epoch):
+        if rng.random() < pool.untouched:
             return image, label
         return self._augment(image, rng), label
 

@@ -90,9 +90,6 @@ class Schedule(Section):
         3, ge=0, le=100_000, description="from here on, ambiguous non-digits are left out"
     )
     trim_below: float = Field(0.1, ge=0, lt=1, description="... those whose share of `none` is below this")
-    calm_from_epoch: int | None = Field(
-        None, ge=1, le=100_000, description="from here on, a source's `calm` counts; none: never"
-    )
     patience: int = Field(
         0, ge=0, le=100_000, description="stop after so many epochs that were no better; 0: never"
     )
@@ -108,11 +105,10 @@ class Augment(Section):
 class Source(Section):
     """One source of samples: one with a name of its own, or data of one's own by their kind and path.
 
-    `share` is relative, `untouched` is the part that is not augmented, `calm` the same for the last epochs,
-    from `calm_from_epoch` on (where it is not given, they are like the others), `company` the part of
-    samples that stand alone which is shown with others of the source about them. An `ambiguous` source has
-    non-digits that may look like digits, and is trimmed. `samples` takes at most so many of each digit
-    (-1: all), `validation` is the share of the groups that is kept out, `VALIDATION` where it is not given.
+    `share` is relative, `untouched` is the part that is not augmented, `company` the part of samples that
+    stand alone which is shown with others of the source about them. An `ambiguous` source has non-digits
+    that may look like digits, and is trimmed. `samples` takes at most so many of each digit (-1: all),
+    `validation` is the share of the groups that is kept out, `VALIDATION` where it is not given.
     """
 
     name: str = Field(min_length=1)
@@ -123,7 +119,6 @@ class Source(Section):
     licence: str = Field("not stated", min_length=1, description="goes into the manifest of the model")
     share: float = Field(gt=0, le=1e6)
     untouched: float = Field(0.0, ge=0, le=1)
-    calm: float | None = Field(None, ge=0, le=1)
     company: float = Field(0.0, ge=0, le=1)
     ambiguous: bool = False
     samples: int = Field(-1, ge=-1, le=10_000_000)

@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 from torch import nn
 
 from processor import __version__
@@ -38,6 +38,7 @@ from training.interruption import Interrupted, Stop, signals
 from training.kept import kept_digits
 from training.memory import Peak
 from training.places import placed, portable
+from training.progress import progress
 from training.publish import WEIGHTS, data_row, find_run, write_manifest, write_run
 from training.recipe import Recipe, Schedule, recorded_recipe
 from training.report import PICTURES, REPORT, write_report
@@ -91,7 +92,7 @@ def fit_run(order: Order, words: Words) -> ModelFolder:
             checkpoints = Checkpoints(run / CHECKPOINTS, _origin(recipe, corpus, order.samples, start))
             words.say(_beginning(corpus, device))
             peak = Peak()
-            with _progress(words) as bar, stop.patiently():
+            with progress(words) as bar, stop.patiently():
                 trained = train(
                     recipe,
                     corpus,
@@ -356,14 +357,3 @@ def _manifest(
 def _weights(network: nn.Module) -> bytes:
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     return safetensors.torch.save(tensors)
-
-
-def _progress(words: Words) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=words.console,
-        disable=not words.shows_progress,
-    )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from processor.errors import Transient
 from processor.records import CutOut
-from training.sources import Corpus, Pool
+from training.sources import Pool
 
 Shapes = NDArray[np.int64]
 """Planes, height and width of each image, (N, 3); 0 planes: it stands alone, without the first axis."""
@@ -73,12 +73,6 @@ class Stock:
                 "Make room, some 1,300 MB for the default recipe, or name another folder with --out.",
             ) from None
         return _moved(pool, self._file, start, shapes)
-
-
-def mapped(corpus: Corpus, file: Path) -> Corpus:
-    """The same corpus, its training samples moved into `file`. Raises Transient where the disk refuses."""
-    stock = Stock(file)
-    return replace(corpus, pools=tuple(stock.take(pool) for pool in corpus.pools))
 
 
 def _write(pool: Pool, stream: BinaryIO) -> tuple[int, Shapes]:

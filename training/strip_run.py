@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from processor.commands.console import Words
 from processor.errors import BadCommand
@@ -18,6 +17,7 @@ from processor.prediction.strip_reader import STRIPS, StripReader
 from processor.results.publish import write_whole
 from training import datasets
 from training.alignment import known_pages
+from training.progress import progress
 from training.publish import entry, find_run, write_manifest
 from training.recipe import load_recipe
 from training.sources.builtin import Shelf
@@ -27,6 +27,10 @@ from training.strip_sources import known_strips
 
 MEASURED = "cheque-strips-held-out"
 """Where the figures of the strips that nothing is trained on stand in a manifest."""
+
+REFRESH_STEPS = 300
+REFRESH_RATE = 1e-3
+"""A refresh is short and gentle: the reader can read already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +56,7 @@ def train_strips(order: StripOrder, words: Words) -> ModelFolder:
     real = sum(len(strips) for strips, _ in corpus.known)
     words.say(f"Training on drawn numbers and {real} real strips; {len(corpus.validation)} are kept out.")
     torch.set_num_threads(1)
-    with _progress(words) as bar:
+    with progress(words) as bar:
         task = bar.add_task("", total=order.plan.steps)
 
         def step(number: int, loss: float, _network: StripNetwork) -> bool:
@@ -119,23 +123,8 @@ def _content(folder: Path) -> bytes | None:
     return read_hashed(model.path / STRIPS, hashes[STRIPS]) if STRIPS in hashes else None
 
 
-def _progress(words: Words) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=words.console,
-        disable=not words.shows_progress,
-    )
-
-
 def shorter(plan: StripPlan, steps: int | None, seed: int | None, refresh: bool) -> StripPlan:
     """`plan` with what was asked for; a refresh takes few steps, and small ones."""
     if refresh:
         plan = replace(plan, steps=REFRESH_STEPS, learning_rate=REFRESH_RATE)
     return replace(plan, steps=steps or plan.steps, seed=plan.seed if seed is None else seed)
-
-
-REFRESH_STEPS = 300
-REFRESH_RATE = 1e-3

@@ -40,12 +40,6 @@ class Pool:
     licence: str = ""
     skipped: tuple[str, ...] = ()
     company: float = 0.0
-    calm: float | None = None
-
-    def untouched_in(self, epoch: int, calm_from: int | None) -> float:
-        """The part of the samples that epoch `epoch`, from 1 on, shows as they are."""
-        calm = calm_from is not None and epoch >= calm_from
-        return self.calm if calm and self.calm is not None else self.untouched
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,7 +121,6 @@ def gather(
                 licence,
                 parts.skipped,
                 source.company,
-                source.calm,
             )
             pools.append(moved(pool))
         elif source.kind in MAY_BE_EMPTY:
