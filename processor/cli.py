@@ -227,8 +227,8 @@ def export(
     table: Annotated[
         str,
         typer.Argument(
-            help="readings, digit_readings, scans, pages, numbers, digits, corrections, models or "
-            "refused_models.",
+            help="readings, digit_readings, scans, pages, numbers, digits, two_readings, corrections, models "
+            "or refused_models.",
             show_default=True,
         ),
     ] = "readings",
@@ -257,7 +257,11 @@ def show(
     as_json: Json = False,
     save: Annotated[
         Path | None,
-        typer.Option(help="Write a picture of every number here.", metavar="FOLDER", show_default="none"),
+        typer.Option(
+            help="Write a picture of every number here, and one of what each page left out.",
+            metavar="FOLDER",
+            show_default="none",
+        ),
     ] = None,
     settings: SettingsFile = None,
     quiet: Quiet = False,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from processor.records import Box, Cause, DigitReading, Mask, NumberReading, Rejection, Status
+from processor.records import Box, Cause, DigitReading, Mask, NumberReading, Rejection, Status, TwoReadings
 from processor.rejection.open_set import SURE_NUMBER, is_sure
 from processor.rejection.strokes import judge_struck
 from processor.segmentation.layout import may_lack_digits, split_numbers
@@ -82,7 +82,8 @@ def gather(
         twice = all(mark.differs is not None for mark, _ in number)
         doubtful = punctuation.doubtful or missing
         limit = least if twice else SURE_NUMBER
-        numbers.append(_number(punctuation.text, [r for _, r in number], doubtful, limit))
+        read = _number(punctuation.text, [r for _, r in number], doubtful, limit)
+        numbers.append(replace(read, twice=_read_twice([mark for mark, _ in number])))
         separators |= {i: _separates(left_out[i].box, own) for i in used}
     rejected = [
         _rejected(left.reading, separators[i]) if i in separators else left.reading
@@ -126,6 +127,13 @@ def _near(number: Box, table: NDArray[np.float64]) -> list[int]:
     level = (table[:, 3] >= number.y) & (table[:, 1] <= number.bottom + 0.5 * number.height)
     beside = (table[:, 0] <= number.right + reach) & (table[:, 2] >= number.x - reach)
     return [int(i) for i in np.flatnonzero(level & beside)]
+
+
+def _read_twice(digits: Sequence[Mark]) -> TwoReadings | None:
+    """What each reading makes of the strips that a number's digits stand in; None where one was read once."""
+    strips = list({id(mark.twice): mark.twice for mark in digits}.values())
+    known = [strip for strip in strips if strip is not None]
+    return TwoReadings.joined(known) if known and len(known) == len(strips) else None
 
 
 def _separates(mark: Box, digits: Sequence[Box]) -> Rejection:

@@ -1,6 +1,7 @@
 """The frozen values that travel between the stages; every box is half-open, in pixels, origin top left."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -138,9 +139,51 @@ class DigitReading:
     glyph: NDArray[np.float32] | None = None
 
 
+class Winner(StrEnum):
+    """Which of the two readings of a number is reported."""
+
+    BOTH = "both"
+    FIRST = "first"
+    SECOND = "second"
+    NEITHER = "neither"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwoReadings:
+    """What each reading alone makes of the strip that a number stands in, and which of them is reported.
+
+    `first` and `second` are digits, perhaps none, each with its probability by that reading. A strip may hold
+    more than the number, where its marks were parted afterwards. `first_confidence` is None where what was
+    read had to give way to what stands around it, so that no way of cutting the strip spells it.
+    """
+
+    first: str
+    first_confidence: float | None
+    second: str
+    second_confidence: float
+    winner: Winner
+
+    @classmethod
+    def joined(cls, strips: Sequence["TwoReadings"]) -> "TwoReadings":
+        """The readings of a number that stands in several strips, from left to right."""
+        firsts = [strip.first_confidence for strip in strips]
+        known = [first for first in firsts if first is not None]
+        told = {strip.winner for strip in strips} - {Winner.BOTH}
+        return cls(
+            first="".join(strip.first for strip in strips),
+            first_confidence=round(math.prod(known), 4) if len(known) == len(firsts) else None,
+            second="".join(strip.second for strip in strips),
+            second_confidence=round(math.prod(strip.second_confidence for strip in strips), 4),
+            winner=Winner.NEITHER if len(told) > 1 else next(iter(told), Winner.BOTH),
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NumberReading:
-    """Neighbouring digits of one line, in writing order; `text` keeps separators that were recognised."""
+    """Neighbouring digits of one line, in writing order; `text` keeps separators that were recognised.
+
+    `twice` is what each of two readings makes of it; None where it was read once.
+    """
 
     text: str
     confidence: float
@@ -148,6 +191,7 @@ class NumberReading:
     box: Box
     digits: tuple[DigitReading, ...]
     field: str | None = None
+    twice: TwoReadings | None = None
 
     @property
     def digits_only(self) -> str:

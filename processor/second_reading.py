@@ -17,7 +17,7 @@ from processor.lines import Classify, Proposals, look_at
 from processor.pages.cleaning import CleanPage
 from processor.prediction.strip_reader import StripReader, StripReading
 from processor.prediction.strips import Frame, cut_strip, frame
-from processor.records import Box, Cause, Mask, Rejection
+from processor.records import Box, Cause, Mask, Rejection, TwoReadings, Winner
 from processor.segmentation.blobs import Blob
 from processor.segmentation.spelling import Spelling, Step, all_ways, spell
 from processor.words import Mark, Seen
@@ -53,6 +53,14 @@ READABLE = (Cause.UNLIKE_DIGIT, Cause.SEVERAL_CHARACTERS, Cause.UNCERTAIN, Cause
 """What the first reading may have left out of a number for not seeing how to cut it."""
 
 _DOUBT = 1e-6
+
+_WINNERS = {
+    (True, True): Winner.BOTH,
+    (True, False): Winner.FIRST,
+    (False, True): Winner.SECOND,
+    (False, False): Winner.NEITHER,
+}
+"""Whether the first and the second reading are what is reported."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,11 +108,15 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The digits that both readings together find likeliest, how likely they are, and how they are cut."""
+    """The digits that both readings together find likeliest, how likely they are, and how they are cut.
+
+    `first` is the probability of the first reading's string by its own account; None where it spells none.
+    """
 
     digits: str
     probability: float
     spelling: Spelling | None
+    first: float | None = None
 
 
 def read_again(
@@ -166,7 +178,9 @@ def weigh(region: Region, reading: StripReading) -> Verdict:
     # What no string here accounts for is as unlikely to the first reading as anything can be.
     rest = max(_DOUBT, 1 - sum(math.exp(p) for p in strings.values())) * math.exp(WEIGHT * WORST)
     sum_of_all = sum(math.exp(score) for score in scores.values()) + rest
-    return Verdict(best, math.exp(scores[best]) / sum_of_all, spellings[best])
+    own = spellings[first]
+    alone = math.exp(min(0.0, -own.cost - total)) if own else None
+    return Verdict(best, math.exp(scores[best]) / sum_of_all, spellings[best], alone)
 
 
 def _regions(
@@ -223,10 +237,23 @@ def _together(region: Region, reading: StripReading, paper: CleanPage, classify:
         digits = _cut(region, verdict, reading, paper, classify)
         left = _left_out(region.marks, digits)
     shares = _doubts(digits, verdict.digits, reading)
+    twice = _both(first, reading, verdict)
     return [
-        _read_as(mark, int(digit), verdict.probability**share, differs)
+        replace(_read_as(mark, int(digit), verdict.probability**share), differs=differs, twice=twice)
         for mark, digit, share in zip(digits, verdict.digits, shares, strict=True)
     ] + left
+
+
+def _both(first: str, reading: StripReading, verdict: Verdict) -> TwoReadings:
+    """What each reading alone made of the strip, as it is kept for who looks at the number."""
+    told = first == verdict.digits, reading.digits == verdict.digits
+    return TwoReadings(
+        first=first,
+        first_confidence=None if verdict.first is None else round(verdict.first, 4),
+        second=reading.digits,
+        second_confidence=round(reading.confidence, 4),
+        winner=_WINNERS[told],
+    )
 
 
 def _cut(
@@ -294,7 +321,7 @@ def _doubts(digits: Sequence[Mark], read: str, reading: StripReading) -> list[fl
     return [doubt / sum(doubts) for doubt in doubts]
 
 
-def _read_as(mark: Mark, digit: int, confidence: float, differs: str) -> Mark:
+def _read_as(mark: Mark, digit: int, confidence: float) -> Mark:
     """`mark` as this digit with this confidence; what is left of certainty is the other classes'."""
     assert mark.seen is not None
     rest = mark.seen.probabilities.astype(np.float64)
@@ -303,4 +330,4 @@ def _read_as(mark: Mark, digit: int, confidence: float, differs: str) -> Mark:
     best = max(confidence, float(probabilities[:-1].max()) + _DOUBT)
     probabilities[digit] = best
     seen = Seen(mark.seen.glyph, probabilities.astype(np.float32))
-    return Mark(mark.blob, seen, confidence / best, None, differs)
+    return Mark(mark.blob, seen, confidence / best, None)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from processor.records import Cause, Rejection
+from processor.records import Cause, Rejection, TwoReadings
 from processor.rejection import text
 from processor.segmentation.blobs import Blob
 from processor.segmentation.splitting import stroke_width
@@ -39,7 +39,7 @@ class Mark:
     on which its largest part is read the same, with or without a speck more.
 
     `differs` is what another reading makes of its number, "" where that is the same; None where it was read
-    once.
+    once. `twice` is what each reading makes of the strip that it stands in.
     """
 
     blob: Blob
@@ -47,6 +47,7 @@ class Mark:
     share: float
     rejection: Rejection | None
     differs: str | None = None
+    twice: TwoReadings | None = None
 
     @property
     def confidence(self) -> float:

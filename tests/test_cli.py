@@ -357,6 +357,7 @@ def test_two_columns_of_one_name_are_a_wrong_command(call: Call) -> None:
         "corrections",
         "models",
         "refused_models",
+        "two_readings",
     ],
 )
 def test_every_table_is_exported_whole(call: Call, stored: Path, table: str) -> None:
@@ -434,11 +435,12 @@ def test_show_saves_a_picture_of_every_number(call: Call, home: Path) -> None:
     enqueue(database, source=home / "inbox", file="a.png", sha256=sha256, bytes=9, now=NOW)
     job = claim(database, NOW, 60)
     assert job is not None
-    finish(database, job, a_result(a_page(a_number("007"), a_number("12"))), NOW)
+    finish(database, job, a_result(a_page(a_number("007"), a_number("12"), rejected=(a_blob(),))), NOW)
     database.dispose()
     code, out, err = call("show", "a.png", "--save", "pictures")
     assert (code, "007" in out, "2 pictures of numbers" in err) == (0, True, True)
-    assert sorted(p.name[-10:] for p in (home / "pictures").iterdir()) == ["-p1-n1.png", "-p1-n2.png"]
+    names = sorted(p.name[-10:] for p in (home / "pictures").iterdir())
+    assert names == ["-p1-n1.png", "-p1-n2.png", "jected.png"]
     scan.unlink()
     code, _, err = call("show", "a.png", "--save", "pictures")
     assert code != 0

@@ -34,6 +34,7 @@ BOX = {"x": 1, "y": 2, "width": 3, "height": 4}
 
 TABLES = {
     "refused_models": "id name reason in_use at",
+    "two_readings": "number_id first first_confidence second second_confidence winner",
     "scans": "id file sha256 bytes state attempts error message queued_at started_at finished_at model "
     "settings_digest duplicate_of",
     "pages": "id scan_id page width height dpi skew_degrees form annotated",

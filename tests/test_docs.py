@@ -20,7 +20,7 @@ from processor.cli import app as processor_app
 from processor.commands.config import default_file
 from processor.errors import Exit
 from processor.intake.queue import claim, enqueue, fail, finish
-from processor.records import Box, Cause, ScanState, Status
+from processor.records import Box, Cause, ScanState, Status, TwoReadings, Winner
 from processor.results.database import open_database, open_read_only
 from processor.results.queries import run_select
 from processor.results.schema import VIEWS, metadata
@@ -265,7 +265,10 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> str:
         enqueue(database, source=folder, file=file, sha256=f"{number}" * 64, bytes=9, now=NOW)
     enqueue(database, source=folder, file="copy.png", sha256="0" * 64, bytes=9, now=NOW)
     low_right = replace(a_number("30065956"), box=Box(2000, 3000, 300, 60))
-    page = a_page(low_right, a_number("12", Status.REVIEW), rejected=(a_blob(),))
+    readings = {"first": "12", "first_confidence": 0.4, "second": "17", "second_confidence": 0.3}
+    twice = TwoReadings(**readings, winner=Winner.FIRST)
+    differs = replace(a_number("12", Status.REVIEW), twice=twice)
+    page = a_page(low_right, differs, rejected=(a_blob(),))
     for _ in range(2):
         job = claim(database, NOW, 60)
         assert job is not None

@@ -22,7 +22,7 @@ from processor.prediction.ctc import ALPHABET, Columns
 from processor.prediction.strip_networks import PITCH, build
 from processor.prediction.strip_reader import StripReader, to_bytes
 from processor.prediction.strips import cut_strip
-from processor.records import Box, Cause, NumberReading, Page, PageReading, Status
+from processor.records import Box, Cause, NumberReading, Page, PageReading, Status, Winner
 from processor.rejection.open_set import LEAST_CONFIDENCE
 from processor.second_reading import LOW, Region, Verdict, read_again, weigh
 from processor.segmentation.blobs import find_blobs
@@ -454,6 +454,36 @@ def test_no_digit_of_a_number_is_lost_for_being_unlikely(reader: Reader) -> None
     assert (number.text, number.status) == ("010010", Status.REVIEW)
     assert min(digit.confidence for digit in number.digits) < LEAST_CONFIDENCE
     assert all((digit.reason or "").startswith("uncertain: confidence") for digit in number.digits)
+
+
+def test_a_number_keeps_what_each_reading_says_by_itself(reader: Reader) -> None:
+    number = only(read_page(field("0100"), replace(reader, strips=Told("0107", sure=0.99))))
+    assert number.twice is not None
+    assert (number.twice.first, number.twice.second) == ("0100", "0107")
+    assert number.twice.winner is {"0100": Winner.FIRST, "0107": Winner.SECOND}[number.text]
+    assert number.twice.second_confidence == pytest.approx(0.99**4, abs=0.01)
+    assert number.twice.first_confidence is not None
+    assert 0.5 < number.twice.first_confidence <= 1
+
+
+def test_who_reads_once_keeps_no_readings(reader: Reader) -> None:
+    assert only(read_page(field("0100"), replace(reader, strips=None))).twice is None
+
+
+def test_nothing_is_what_a_reading_may_say(reader: Reader) -> None:
+    twice = only(read_page(field("0"), replace(reader, strips=Told("")))).twice
+    assert twice is not None
+    assert (twice.second, twice.winner) == ("", Winner.FIRST)
+
+
+def test_what_the_first_reading_says_is_as_likely_as_its_cuts() -> None:
+    sure = verdict(row("01"), "01").first
+    image = row("01")
+    image[40:82, 140:150] = 255
+    unsure = verdict(image, "01").first
+    assert sure is not None
+    assert unsure is not None
+    assert unsure <= sure <= 1
 
 
 def test_one_digit_against_nothing_is_in_review(reader: Reader) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, select
 
 from processor.commands.console import Words, jsonable, print_json, print_line, print_pairs, print_table
 from processor.errors import BadCommand
-from processor.results.database import open_database, open_read_only, reading
+from processor.results.database import columns_of, open_database, open_read_only, reading
 from processor.results.originals import find_original
 from processor.results.publish import output_name
 from processor.results.queries import PageReport, ScanReport, readings, run_select, scan_report
@@ -71,9 +71,14 @@ def export(
     known = {table.name: table for table in (*VIEWS, *metadata.sorted_tables)}
     if name not in known:
         raise BadCommand(f"There is no table {name!r}.", f"Export one of {', '.join(known)}.")
-    columns = list(known[name].columns.keys())
     with _closing(open_read_only(settings.database_url)) as database, reading(database) as connection:
-        rows = [tuple(row) for row in connection.execute(select(known[name]).order_by(*_order(columns)))]
+        found = columns_of(connection, known[name])
+        if not found:
+            raise BadCommand(
+                f"The database is of an earlier version: it holds no {name} yet.", "The next run makes it."
+            )
+        columns = [column.name for column in found]
+        rows = [tuple(row) for row in connection.execute(select(*found).order_by(*_order(columns)))]
     # Parquet has a type for moments; the others write them as everybody reads them.
     if form != "parquet":
         rows = [tuple(jsonable(value) for value in row) for row in rows]
@@ -81,7 +86,7 @@ def export(
 
 
 def show(settings: LoadedSettings, file: str, *, as_json: bool, save: Path | None, words: Words) -> None:
-    """Prints all that is known of one scan, and writes a picture of every number into the folder `save`.
+    """Prints all that is known of one scan, and writes pictures of it into the folder `save`.
 
     Raises BadDatabase, BadCommand, and BadScan where there is no original to take pictures of.
     """
@@ -89,7 +94,7 @@ def show(settings: LoadedSettings, file: str, *, as_json: bool, save: Path | Non
         found = scan_report(database, file)
     if save is not None:
         count = _save_strips(settings, found, save)
-        words.say(f"{count} pictures of numbers: {save}")
+        words.say(f"{count} pictures of numbers, and one of what each page's rejected marks are: {save}")
     if as_json:
         print_json({**found.scan, "pages": [_page_document(page) for page in found.pages]})
         return
@@ -176,20 +181,26 @@ def _write_file(data: bytes, output: Path) -> None:
 
 
 def _save_strips(settings: LoadedSettings, found: ScanReport, folder: Path) -> int:
-    """A picture of every number of a scan; gives their count."""
+    """Saves a picture of every number of a scan, and one of what each page left out; counts numbers."""
     from processor.pages.scans import decode
-    from processor.results.number_strip import number_strip
+    from processor.results.number_strip import number_strip, quarter_turns
+    from processor.results.rejected_sheet import rejected_sheet
 
     scan, values = found.scan, settings.values
     source = find_original(Path(scan["source"]), scan["file"], scan["sha256"], settings.results)
     numbers = {page.page["page"]: page.numbers for page in found.pages}
+    rejected = {page.page["page"]: page.rejected for page in found.pages}
+    turns = {page.page["page"]: quarter_turns(page.page["skew_degrees"]) for page in found.pages}
     name = output_name(scan["file"], scan["sha256"])
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for page in decode(source.read_bytes(), scan["file"], values.limits, values.intake.pdf_dpi):
             for report in numbers.get(page.number, ()):
-                picture = number_strip(page, report.number, report.digits)
+                picture = number_strip(page, report.number, report.digits, report.twice, turns[page.number])
                 picture.save(folder / f"{name}-p{page.number}-n{report.number['position']}.png")
+            if rejected.get(page.number):
+                sheet = rejected_sheet(page, rejected[page.number], turns[page.number])
+                sheet.save(folder / f"{name}-p{page.number}-rejected.png")
     except OSError as error:
         raise BadCommand(
             f"--save {folder}: {error.strerror}.", "Name a folder that can be written."
@@ -200,9 +211,16 @@ def _save_strips(settings: LoadedSettings, found: ScanReport, folder: Path) -> i
 def _page_document(page: PageReport) -> dict[str, Any]:
     return {
         **page.page,
-        "numbers": [{**number.number, "digits": number.digits} for number in page.numbers],
+        "numbers": [
+            {**number.number, "digits": number.digits, "two_readings": _without_key(number.twice)}
+            for number in page.numbers
+        ],
         "rejected": page.rejected,
     }
+
+
+def _without_key(twice: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return {name: value for name, value in twice.items() if name != "number_id"} if twice else None
 
 
 def _print_page(page: PageReport) -> None:
@@ -213,8 +231,11 @@ def _print_page(page: PageReport) -> None:
     print_line(f"Page {facts['page']}: {size}, annotated in {facts['annotated'] or 'no image'}")
     if page.numbers:
         print_table(
-            ("number", "text", "confidence", "status", "x", "y", "width", "height"),
-            [_cells(n.number, "position text confidence status x y width height") for n in page.numbers],
+            ("number", *_NUMBER_COLUMNS.split()[1:], "first reading", "", "second reading", "", "winner"),
+            [
+                [*_cells(n.number, _NUMBER_COLUMNS), *_cells(n.twice or {}, _TWICE_COLUMNS)]
+                for n in page.numbers
+            ],
         )
         print_table(
             ("number", "digit", "confidence", "second", "", "third", "", "status", "reason"),
@@ -226,14 +247,17 @@ def _print_page(page: PageReport) -> None:
         )
     if page.rejected:
         print_table(
-            ("rejected because", "confidence", "second", "", "third", "", "x", "y", "width", "height"),
+            ("rejected because", "looks like", "", "second", "", "third", "", *_PLACE.split()),
             [_cells(blob, _BLOB_COLUMNS) for blob in page.rejected],
         )
 
 
+_NUMBER_COLUMNS = "position text confidence status x y width height"
+_TWICE_COLUMNS = "first first_confidence second second_confidence winner"
 _DIGIT_COLUMNS = "digit confidence second second_confidence third third_confidence status reason"
-_BLOB_COLUMNS = "reason confidence second second_confidence third third_confidence x y width height"
+_PLACE = "x y width height"
+_BLOB_COLUMNS = f"reason looks_like confidence second second_confidence third third_confidence {_PLACE}"
 
 
 def _cells(fields: Mapping[str, Any], names: str) -> list[Any]:
-    return [fields[name] for name in names.split()]
+    return [fields.get(name) for name in names.split()]

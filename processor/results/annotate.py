@@ -17,6 +17,7 @@ from processor.results.lettering import (
     Colour,
     Rgb,
     Run,
+    guess,
     percent,
     short_reason,
     shorten,
@@ -44,7 +45,7 @@ def annotate(page: Page, reading: PageReading) -> Image.Image:
     """
     boxes = [number.box for number in reading.numbers]
     scale = _scale(page, boxes)
-    canvas = Canvas(page.pixels, scale, _margins(page, boxes, scale))
+    canvas = Canvas(page.pixels, scale, _margins(page, reading.numbers, scale))
     for blob in reading.rejected:
         canvas.outline(canvas.scaled(blob.box), SHADES[Status.REJECTED].fill, 1, dashed=True)
     for number in reading.numbers:
@@ -66,14 +67,16 @@ def _scale(page: Page, numbers: Sequence[Box]) -> float:
     return float(max(1, min(int(np.ceil(wanted)), LONG_SIDE_PIXELS // longest, LARGEST_ENLARGEMENT)))
 
 
-def _margins(page: Page, numbers: Sequence[Box], scale: float) -> tuple[int, int]:
+def _margins(page: Page, numbers: Sequence[NumberReading], scale: float) -> tuple[int, int]:
     """Pixels to add above and below the page, so that a label fits between its edge and every number."""
     if not numbers:
         return 0, 0
-    size = max(_label_size(box.height * scale) for box in numbers)
+    boxes = [number.box for number in numbers]
+    size = max(_label_size(box.height * scale) for box in boxes)
     label = 3 + tag([Run("0", size)], BLACK, WHITE).shape[0]
-    top = label - round(min(box.y for box in numbers) * scale)
-    bottom = label - round((page.height - max(box.bottom for box in numbers)) * scale)
+    readings = tag([Run("0", _small(size))], BLACK, WHITE).shape[0] if any(map(_is_told, numbers)) else 0
+    top = label - round(min(box.y for box in boxes) * scale)
+    bottom = label + readings - round((page.height - max(box.bottom for box in boxes)) * scale)
     return max(0, top), max(0, bottom)
 
 
@@ -99,6 +102,10 @@ def _label(canvas: Canvas, number: NumberReading) -> None:
     frame = canvas.scaled(number.box, pad=3)
     size = _label_size(frame.height)
     label = _text_label(canvas, number, size)
+    if _is_told(number):
+        with_readings = _with_readings(label, number, _small(size))
+        below, beside = _around(frame, with_readings)[1:]
+        label = with_readings if canvas.first_free(with_readings, (*below, *beside)) else label
     above, below, beside = _around(frame, label)
     digits = _digit_labels(canvas, number, max(11, round(0.75 * size))) if len(number.digits) > 1 else []
     place = canvas.first_free(label, (*below, *beside))
@@ -118,6 +125,27 @@ def _text_label(canvas: Canvas, number: NumberReading, size: int) -> Rgb:
     text = shorten(number.text, size, canvas.width // 2)
     confidence = Run(f" {percent(number.confidence)}%", round(0.7 * size))
     return tag([Run(text, size), confidence], shade.text, shade.fill)
+
+
+def _small(size: int) -> int:
+    return max(11, round(0.55 * size))
+
+
+def _is_told(number: NumberReading) -> bool:
+    """Whether what each of two readings says is shown: where a person must look, and only there."""
+    return number.status is Status.REVIEW and number.twice is not None
+
+
+def _with_readings(label: Rgb, number: NumberReading, size: int) -> Rgb:
+    """The label with a line below it that tells what each of the two readings says by itself."""
+    assert number.twice is not None
+    first = guess(number.twice.first, number.twice.first_confidence)
+    second = guess(number.twice.second, number.twice.second_confidence)
+    line = tag([Run(f"1st {first}  2nd {second}", size)], BLACK, WHITE)
+    whole = np.full((label.shape[0] + line.shape[0], max(label.shape[1], line.shape[1]), 3), WHITE, np.uint8)
+    whole[: label.shape[0], : label.shape[1]] = label
+    whole[label.shape[0] :, : line.shape[1]] = line
+    return whole
 
 
 def _digit_labels(canvas: Canvas, number: NumberReading, size: int) -> list[tuple[Rgb, Corner]]:

@@ -4,10 +4,12 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl
 
 from sqlalchemy import (
     URL,
+    ColumnClause,
     Connection,
     Engine,
     Table,
@@ -230,11 +232,32 @@ def _start(engine: Engine, *, writes: bool) -> Iterator[Connection]:
 
 def _create_missing(connection: Connection) -> None:
     metadata.create_all(connection)
+    _add_columns(connection)
     present = set(inspect(connection).get_view_names())
     for view, query in VIEWS.items():
         if view.name not in present:
             sql = query.compile(connection.engine, compile_kwargs={"literal_binds": True})
             connection.execute(text(f"CREATE VIEW {view.name} AS {sql}"))
+
+
+def _add_columns(connection: Connection) -> None:
+    """Adds the columns that a database of an earlier version may lack; its rows have null there."""
+    for known in metadata.sorted_tables:
+        later = [c for c in known.columns if c.info.get("may_lack")]
+        have = {c["name"] for c in inspect(connection).get_columns(known.name)} if later else set()
+        for column in later:
+            if column.name not in have:
+                kind = column.type.compile(connection.dialect)
+                connection.execute(text(f"ALTER TABLE {known.name} ADD COLUMN {column.name} {kind}"))
+
+
+def columns_of(connection: Connection, known: Table | TableClause) -> list[ColumnClause[Any]]:
+    """The columns of a table or view that this database has; none where it lacks the whole table."""
+    inspector = inspect(connection)
+    if not inspector.has_table(known.name):
+        return []
+    have = {c["name"] for c in inspector.get_columns(known.name)}
+    return [c for c in known.columns if c.name in have]
 
 
 def _check_tables(connection: Connection) -> None:
@@ -247,7 +270,7 @@ def _check_tables(connection: Connection) -> None:
         raise BadDatabase(f"{where} holds no {', '.join(missing)} yet.", "`processor run --once` makes them.")
     for known in wanted:
         have = {c["name"] for c in inspector.get_columns(known.name)}
-        if lacking := [c.name for c in known.columns if c.name not in have]:
+        if lacking := [c.name for c in known.columns if c.name not in have and not c.info.get("may_lack")]:
             raise BadDatabase(
                 f"{where}: {known.name} lacks {', '.join(lacking)}: another version made it.",
                 "Name another database in [database] url, or move this one away.",

@@ -8,10 +8,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 
-from processor.records import Box, DigitReading, NumberReading, PageReading, ScanResult
+from processor.records import Box, DigitReading, NumberReading, PageReading, ScanResult, TwoReadings
 from processor.results.database import writing
 from processor.results.publish import stored_name
-from processor.results.schema import digits, models, numbers, pages, refused_models
+from processor.results.schema import digits, models, numbers, pages, refused_models, two_readings
 
 Row = dict[str, Any]
 
@@ -43,6 +43,13 @@ def store_result(connection: Connection, scan_id: int, result: ScanResult) -> No
         rows += [_digit_row(page_id, None, n, blob) for n, blob in enumerate(reading.rejected, 1)]
         if rows:
             connection.execute(insert(digits), rows)
+        twice = [
+            _twice_row(number_id, number.twice)
+            for number_id, number in zip(number_ids, reading.numbers, strict=True)
+            if number.twice is not None
+        ]
+        if twice:
+            connection.execute(insert(two_readings), twice)
 
 
 def store_model(connection: Connection, name: str, known: UsedModel | None, now: datetime) -> None:
@@ -107,6 +114,18 @@ def _number_row(page_id: int, position: int, number: NumberReading) -> Row:
     }
 
 
+def _twice_row(number_id: int, twice: TwoReadings) -> Row:
+    first = twice.first_confidence
+    return {
+        "number_id": number_id,
+        "first": twice.first,
+        "first_confidence": None if first is None else float(first),
+        "second": twice.second,
+        "second_confidence": float(twice.second_confidence),
+        "winner": twice.winner.value,
+    }
+
+
 def _digit_row(page_id: int, number_id: int | None, position: int, digit: DigitReading) -> Row:
     second, third = (*digit.top[1:3], (None, None), (None, None))[:2]
     return {
@@ -121,6 +140,7 @@ def _digit_row(page_id: int, number_id: int | None, position: int, digit: DigitR
         "third_confidence": None if third[1] is None else float(third[1]),
         "status": digit.status.value,
         "reason": digit.reason,
+        "looks_like": digit.top[0][0] if digit.top else None,
         **_box_row(digit.box),
     }
 

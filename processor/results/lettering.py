@@ -111,6 +111,11 @@ def percent(confidence: float) -> str:
     return f"{min(99, max(0, int(confidence * 100))):02d}"
 
 
+def guess(name: str | None, confidence: float | None) -> str:
+    """What was read and how sure that is: "1250 97%"."""
+    return (name or "nothing") + ("" if confidence is None else f" {percent(confidence)}%")
+
+
 def short_reason(reason: str | None) -> str:
     """The cause alone of "cause: measure value, limit value"."""
     return (reason or "").partition(":")[0].strip()

@@ -20,6 +20,8 @@ from processor.records import (
     ScanState,
     StagedFile,
     Status,
+    TwoReadings,
+    Winner,
 )
 from processor.results.database import reading, writing
 from processor.results.ledger import UsedModel, store_model, store_result
@@ -212,12 +214,23 @@ def _number(report: NumberReport, own: tuple[DigitReading, ...] | None = None) -
         box=_box(row),
         digits=own if own is not None else tuple(_digit(digit) for digit in report.digits),
         field=row["field"],
+        twice=_twice(report.twice) if report.twice else None,
+    )
+
+
+def _twice(row: Fields) -> TwoReadings:
+    return TwoReadings(
+        first=row["first"],
+        first_confidence=row["first_confidence"],
+        second=row["second"],
+        second_confidence=row["second_confidence"],
+        winner=Winner(row["winner"]),
     )
 
 
 def _digit(row: Fields) -> DigitReading:
     guesses = (
-        (row["digit"], row["confidence"]),
+        (row.get("looks_like") or row["digit"], row["confidence"]),
         (row["second"], row["second_confidence"]),
         (row["third"], row["third_confidence"]),
     )

@@ -146,6 +146,8 @@ digits = Table(
     Column("status", String(16), nullable=False),
     Column("reason", Text),
     *_box(),
+    # What the network takes it for, also where it is no digit, or where a person says that it is another.
+    Column("looks_like", String(8), info={"may_lack": True}),
     Index("digits_by_page", "page_id", "number_id", "position"),
     Index("digits_by_number", "number_id", "position"),
     Index("digits_by_status", "status"),
@@ -174,7 +176,7 @@ models = Table(
 )
 
 # What CURRENT named last, where that could not be used. Later than the other tables: a database that a
-# program of before made has it from the next run on, and is whole without it.
+# program of before made has what "may lack" from the next run on, and is whole without it.
 refused_models = Table(
     "refused_models",
     metadata,
@@ -183,6 +185,20 @@ refused_models = Table(
     Column("reason", Text, nullable=False),
     Column("in_use", String(200), nullable=False),
     Column("at", UtcTime, nullable=False),
+    info={"may_lack": True},
+)
+
+# What each of the two readings of a number says by itself; a number that was read once has no row. It is
+# later than the other tables as well.
+two_readings = Table(
+    "two_readings",
+    metadata,
+    Column("number_id", Integer, ForeignKey("numbers.id", ondelete="CASCADE"), primary_key=True),
+    Column("first", Text, nullable=False),
+    Column("first_confidence", Float),
+    Column("second", Text, nullable=False),
+    Column("second_confidence", Float, nullable=False),
+    Column("winner", String(16), nullable=False),
     info={"may_lack": True},
 )
 
