@@ -5,15 +5,8 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 
-from processor.pages.cleaning import (
-    binarise,
-    flatten,
-    resize,
-    soft_ink,
-    to_gray,
-    upright_polarity,
-    working_scale,
-)
+from processor.pages.cleaning import flatten, resize, to_gray, upright_polarity, working_scale
+from processor.pages.ink import binarise, soft_ink
 from processor.pages.rulings import remove_rulings, typical_height
 from processor.records import Gray, Mask, Page
 from training.inks import NONE, Inks, collect

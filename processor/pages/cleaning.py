@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from processor.pages.ink import binarise, ink_limits, soft_ink, whole_strokes
 from processor.pages.rulings import remove_rulings, typical_height
 from processor.pages.sheets import find_sheet, flat
 from processor.pages.skew import estimate_skew
@@ -27,12 +28,6 @@ SMALL_AREA = 400 * 300
 LIGHT_SHEET = 0.3
 """A dark page of whose light parts less than this share is wider than a stroke is white on black."""
 
-STROKE_SHARE = 0.45
-"""Ink is what reaches this share of the darkest stroke nearby."""
-
-FAINT_SHARE = 0.22
-"""Ink is what reaches this share of the page's typical stroke, wherever it stands."""
-
 STRIP = 300
 """Pages lower or narrower than this are cut out around their writing, whose strokes are thick for them."""
 
@@ -40,26 +35,11 @@ DARKEST_PAPER = 16.0
 DARKEST_IN_NOISE = 60.0
 """On paper darker than so many gray levels, or than this multiple of the noise, contrast counts for less."""
 
-TONE_WINDOWS = 7
-"""The paper's tone is taken over so many windows: less than half of that is ever ink."""
-
-GRAIN_FACTOR = 2.0
-"""What stands out of the paper by less than its own tone again is grain."""
-
-TEXTURE_SHARE = 0.6
-"""Printed texture raises the limit at most to this share of the stroke; darker texture is rejected later."""
-
 FAINT_LINE = 0.6
 """Fine lines break up where ink begins; what reaches this share of the limit still continues them."""
 
-SAMPLED = 3
-"""Medians and quantiles of a page are taken of every third pixel of every third row."""
-
 LARGE = 1600
 """The skew of a page with a longer side than this, in pixels, is estimated at half its size."""
-
-LOWEST_CONTRAST = 0.06
-"""Marks weaker than this share of the paper's brightness are never ink (JPEG blocks, paper fibres)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,9 +94,9 @@ def clean(page: Page, quarter_turns: int = 0) -> CleanPage:
     if skew:
         contrast, to_working = turn(contrast, skew)
         to_original = to_original @ np.vstack([to_working, [0, 0, 1]])
-    limit = ink_limit(contrast)
-    mask = contrast > limit
-    ruled = remove_rulings(mask, typical_height(mask), contrast > FAINT_LINE * limit)
+    limits = ink_limits(contrast)
+    mask = whole_strokes(contrast, limits)
+    ruled = remove_rulings(mask, typical_height(mask), contrast > FAINT_LINE * limits.ink)
     return CleanPage(
         ink=soft_ink(contrast, ruled.writing),
         mask=ruled.writing,
@@ -230,11 +210,6 @@ def background_window(shape: tuple[int, ...]) -> int:
     return int(max(15, 0.05 * (height * width) ** 0.5, min(40, strip))) | 1
 
 
-def neighbourhood(shape: tuple[int, ...]) -> int:
-    """Odd side, in pixels, of the window in which strokes are compared with each other."""
-    return int(max(15, 0.05 * (shape[0] * shape[1]) ** 0.5)) | 1
-
-
 def flatten(gray: Gray) -> NDArray[np.float32]:
     """Contrast of each pixel against its paper: (H, W) float32, 0 = paper, 1 = black on white.
 
@@ -256,59 +231,3 @@ def _noise(gray: Gray) -> float:
     """
     rows = gray[:: max(1, gray.shape[0] // 600)].astype(np.float32)
     return 1.8 * float(np.median(np.abs(rows - cv2.blur(rows, (3, 1)))))
-
-
-def binarise(contrast: NDArray[np.float32]) -> Mask:
-    """Ink pixels of `contrast` (H, W)."""
-    return np.asarray(contrast > ink_limit(contrast), np.bool_)
-
-
-def ink_limit(contrast: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Where ink begins in `contrast` (H, W): over grain, the page's faint limit, half of the stroke nearby.
-
-    After Su, Lu and Tan (2010), who threshold against the local maximum. Fails on bleed-through as dark as
-    the writing. Infinite everywhere on a page without ink.
-    """
-    window = neighbourhood(contrast.shape)
-    base = float(np.median(_some(contrast)))
-    contrast = contrast - base
-    grain = GRAIN_FACTOR * (_paper_tone(contrast, window) + base) - base
-    strong = contrast[contrast > np.maximum(grain, LOWEST_CONTRAST)]
-    if strong.size < 8:
-        return np.full(contrast.shape, np.inf, np.float32)
-    stroke = float(np.percentile(strong, 90))
-    highest = TEXTURE_SHARE * stroke
-    floor = max(LOWEST_CONTRAST, FAINT_SHARE * stroke, min(texture(contrast, stroke, window), highest))
-    peak = cv2.dilate(cv2.blur(contrast, (3, 3)), _square(window))
-    limit = np.maximum(np.clip(grain, floor, max(floor, highest)), STROKE_SHARE * peak)
-    return np.asarray(limit + base, np.float32)
-
-
-def _some(page: NDArray[Pixel]) -> NDArray[Pixel]:
-    """Enough of the pixels of `page` (H, W) to measure it by."""
-    return page[::SAMPLED, ::SAMPLED] if min(page.shape) > 100 * SAMPLED else page
-
-
-def _paper_tone(contrast: NDArray[np.float32], window: int) -> NDArray[np.float32]:
-    """Contrast (H, W) of the bare paper around each pixel: the median over several windows.
-
-    A closing lies on the brightest grains, so bare paper has contrast, about half of what its darkest grains
-    reach; a dark desk beside the sheet has far more of it than the sheet.
-    """
-    step = max(1, window // 8)
-    sampled = (contrast[::step, ::step] * 128 + 128).clip(0, 255).astype(np.uint8)
-    tone = cv2.medianBlur(sampled, int(TONE_WINDOWS * window / step) | 1).astype(np.float32)
-    return np.asarray(cv2.resize((tone - 128) / 128, contrast.shape[::-1]), np.float32)
-
-
-def texture(contrast: NDArray[np.float32], stroke: float, window: int) -> float:
-    """Contrast that the paper's print (security lines, creases) reaches away from the strokes."""
-    near = _some(cv2.dilate((contrast > 0.6 * stroke).view(np.uint8), _square(window // 3)))
-    away = _some(contrast)[near == 0]
-    return float(np.percentile(away, 98.5)) if away.size > near.size // 50 else 0.0
-
-
-def soft_ink(contrast: NDArray[np.float32], mask: Mask) -> Gray:
-    """(H, W) uint8: contrast scaled so that the strokes' core is 255, for cut-outs with soft edges."""
-    core = float(np.percentile(contrast[mask], 75)) if mask.any() else 1.0
-    return np.asarray(np.clip(contrast * (255 / max(core, 1e-3)), 0, 255), np.uint8)

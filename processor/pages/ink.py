@@ -1,0 +1,163 @@
+"""Ink: which of a page's contrast is writing, without a fixed threshold anywhere.
+
+Every limit is a share of what was measured: the strokes nearby, the paper's grain, the page's typical stroke.
+"""
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from processor.records import Gray, Mask
+
+Pixel = TypeVar("Pixel", bound=np.generic)
+
+STROKE_SHARE = 0.45
+"""Ink is what reaches this share of the darkest stroke nearby."""
+
+FAINT_SHARE = 0.22
+"""Ink is what reaches this share of the page's typical stroke, wherever it stands."""
+
+TONE_WINDOWS = 7
+"""The paper's tone is taken over so many windows: less than half of that is ever ink."""
+
+GRAIN_FACTOR = 2.0
+"""What stands out of the paper by less than its own tone again is grain."""
+
+TEXTURE_SHARE = 0.6
+"""Printed texture raises the limit at most to this share of the stroke; darker texture is rejected later."""
+
+SAMPLED = 3
+"""Medians and quantiles of a page are taken of every third pixel of every third row."""
+
+STRIP = 300
+"""Pages lower or narrower than this are cut out around their writing: their window is hardly wider than a stroke."""
+
+EDGE = 0.12
+"""A stroke's blurred edge ends within this share of the window."""
+
+RUN = 0.5
+"""What runs straight over this share of the window, level or upright, is a ruled line rather than a stroke."""
+
+CONTINUES = 0.6
+"""What reaches this share of the limit continues a stroke that is ink elsewhere ..."""
+
+DARK_SHARE = 0.35
+"""... if so much of the whole mark is ink."""
+
+LOWEST_CONTRAST = 0.06
+"""Marks weaker than this share of the paper's brightness are never ink (JPEG blocks, paper fibres)."""
+
+
+def neighbourhood(shape: tuple[int, ...]) -> int:
+    """Odd side, in pixels, of the window in which strokes are compared with each other."""
+    return int(max(15, 0.05 * (shape[0] * shape[1]) ** 0.5)) | 1
+
+
+def _square(side: int) -> NDArray[np.uint8]:
+    return np.ones((side, side), np.uint8)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Limits:
+    """Where ink begins (H, W) float32, and where what continues a stroke begins; infinite on a blank page."""
+
+    ink: NDArray[np.float32]
+    stroke: NDArray[np.float32]
+
+
+def binarise(contrast: NDArray[np.float32]) -> Mask:
+    """Ink pixels of `contrast` (H, W)."""
+    return np.asarray(contrast > ink_limits(contrast).ink, np.bool_)
+
+
+def whole_strokes(contrast: NDArray[np.float32], limits: Limits) -> Mask:
+    """Ink pixels of `contrast` (H, W), and what continues them more faintly: a pencil is pressed unevenly.
+
+    Hysteresis (Canny, 1986): marks are what reaches the lower limit, and stay where a third of them is ink.
+    """
+    ink = np.asarray(contrast > limits.ink, np.bool_)
+    if limits.stroke is limits.ink:
+        return ink
+    weak = (contrast > limits.stroke) | ink
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(weak.view(np.uint8), connectivity=8)
+    dark = np.bincount(labels[ink], minlength=count)
+    kept = dark >= DARK_SHARE * stats[:, cv2.CC_STAT_AREA]
+    kept[0] = False
+    return np.asarray(ink | kept[labels], np.bool_)
+
+
+def ink_limits(contrast: NDArray[np.float32]) -> Limits:
+    """Where ink begins in `contrast` (H, W): over grain, the page's faint limit, half of the stroke nearby.
+
+    After Su, Lu and Tan (2010), who threshold against the local maximum. Fails on bleed-through as dark as
+    the writing.
+    """
+    window = neighbourhood(contrast.shape)
+    base = float(np.median(_some(contrast)))
+    contrast = contrast - base
+    grain = GRAIN_FACTOR * (_paper_tone(contrast, window) + base) - base
+    strong = contrast[contrast > np.maximum(grain, LOWEST_CONTRAST)]
+    if strong.size < 8:
+        nowhere = np.full(contrast.shape, np.inf, np.float32)
+        return Limits(nowhere, nowhere)
+    stroke = float(np.percentile(strong, 90))
+    highest = TEXTURE_SHARE * stroke
+    printed = max(LOWEST_CONTRAST, min(texture(contrast, stroke, window), highest))
+    paper = np.clip(grain, printed, max(printed, highest)).astype(np.float32)
+    lowest = np.maximum(paper, np.float32(FAINT_SHARE * stroke))
+    smooth = np.asarray(cv2.blur(contrast, (3, 3)), np.float32)
+    if min(contrast.shape) < STRIP:
+        limit = np.maximum(lowest, STROKE_SHARE * cv2.dilate(smooth, _square(window)))
+        limit += np.float32(base)
+        return Limits(limit, limit)
+    edge = int(max(7, EDGE * window)) | 1
+    own = np.asarray(STROKE_SHARE * cv2.dilate(smooth, _square(edge)), np.float32)
+    ruled = _ruled(contrast > np.maximum(lowest, own), max(9, round(RUN * window)), edge)
+    smooth[ruled] = 0
+    limit = np.maximum(np.maximum(lowest, own), STROKE_SHARE * cv2.dilate(smooth, _square(window)))
+    weak = np.maximum(np.maximum(paper, own), np.float32(CONTINUES) * limit)
+    return Limits(limit + np.float32(base), weak + np.float32(base))
+
+
+def _ruled(ink: Mask, run: int, edge: int) -> Mask:
+    """Straight runs of `ink` (H, W), level or upright, with their blurred edges, `edge` px wide.
+
+    They say nothing of how dark a stroke is: a pencil writes in boxes that are printed in black.
+    """
+    level = cv2.morphologyEx(ink.view(np.uint8), cv2.MORPH_OPEN, np.ones((1, run), np.uint8))
+    upright = cv2.morphologyEx(ink.view(np.uint8), cv2.MORPH_OPEN, np.ones((run, 1), np.uint8))
+    either = cv2.bitwise_or(level, upright)
+    return np.asarray(cv2.dilate(either, _square(edge // 2 | 1)), np.uint8).view(np.bool_)
+
+
+def _some(page: NDArray[Pixel]) -> NDArray[Pixel]:
+    """Enough of the pixels of `page` (H, W) to measure it by."""
+    return page[::SAMPLED, ::SAMPLED] if min(page.shape) > 100 * SAMPLED else page
+
+
+def _paper_tone(contrast: NDArray[np.float32], window: int) -> NDArray[np.float32]:
+    """Contrast (H, W) of the bare paper around each pixel: the median over several windows.
+
+    A closing lies on the brightest grains, so bare paper has contrast, about half of what its darkest grains
+    reach; a dark desk beside the sheet has far more of it than the sheet.
+    """
+    step = max(1, window // 8)
+    sampled = (contrast[::step, ::step] * 128 + 128).clip(0, 255).astype(np.uint8)
+    tone = cv2.medianBlur(sampled, int(TONE_WINDOWS * window / step) | 1).astype(np.float32)
+    return np.asarray(cv2.resize((tone - 128) / 128, contrast.shape[::-1]), np.float32)
+
+
+def texture(contrast: NDArray[np.float32], stroke: float, window: int) -> float:
+    """Contrast that the paper's print (security lines, creases) reaches away from the strokes."""
+    near = _some(cv2.dilate((contrast > 0.6 * stroke).view(np.uint8), _square(window // 3)))
+    away = _some(contrast)[near == 0]
+    return float(np.percentile(away, 98.5)) if away.size > near.size // 50 else 0.0
+
+
+def soft_ink(contrast: NDArray[np.float32], mask: Mask) -> Gray:
+    """(H, W) uint8: contrast scaled so that the strokes' core is 255, for cut-outs with soft edges."""
+    core = float(np.percentile(contrast[mask], 75)) if mask.any() else 1.0
+    return np.asarray(np.clip(contrast * (255 / max(core, 1e-3)), 0, 255), np.uint8)
