@@ -25,9 +25,10 @@ from tests.tiny_training import Watching, a_corpus, a_recipe, figures, files_bel
 from training.augment import Hand
 from training.checkpoints import KEPT, Checkpoint, Checkpoints, differences
 from training.course import train
-from training.fit import Batches, batch_loss, running_average, validation_glyphs
+from training.fit import Batches, batch_loss, validation_glyphs
 from training.inks import NONE, Inks, Labels
 from training.interruption import Interrupted, Stop, signals
+from training.learning import running_average
 from training.recipe import Augment
 from training.sources import Corpus, Pool
 from training.stock import Stock

@@ -8,13 +8,20 @@ import pytest
 from PIL import Image
 
 from processor.errors import BadCommand
-from processor.prediction.strip_networks import StripNetwork
-from processor.prediction.strip_reader import StripReader
 from training import datasets
 from training.drawn import printed
-from training.strings import Hands, Source
-from training.strip_corpus import CHEQUES, OLD, OWN, StripCorpus, shipped_corpus, with_own
-from training.strip_fit import StripPlan, train_reader
+from training.sources.measured import content_of
+from training.strip_corpus import (
+    CHEQUES,
+    OLD,
+    OWN,
+    OWN_STRIPS,
+    StripCorpus,
+    own_strips,
+    shipped_corpus,
+    with_own,
+)
+from training.strip_sources import digest_of
 
 FONTS = printed("0123456789", list(range(10)), "mnist-train")
 RNG = np.random.default_rng(0)
@@ -94,9 +101,24 @@ def test_a_strip_that_models_are_judged_by_is_refused(tmp_path: Path) -> None:
         shipped_corpus(tmp_path, FONTS, (held_out, []), RNG)
 
 
-def test_a_trained_reader_is_a_file_that_reads(own: Path) -> None:
-    corpus = with_own(StripCorpus(Hands([Source(FONTS, 1.0)]), (), ()), own, own / "truth.csv")
-    small = {"widths": [8, 8, 8, 8], "dropout": 0.0}
-    content = train_reader(corpus, StripPlan(steps=2, batch=4, parameters=small), start=StripNetwork(**small))  # type: ignore[arg-type]
-    reader = StripReader.from_bytes(content, Path("strips.safetensors"))
-    assert len(reader.read([s.strip for s in corpus.validation])) == len(corpus.validation)
+def test_what_was_trained_on_is_told_and_known_again_under_any_name(
+    drawn_only: StripCorpus, own: Path, tmp_path: Path
+) -> None:
+    corpus = with_own(drawn_only, own, own / "truth.csv")
+    told = {row["source"]: row for row in corpus.data}
+    assert set(told) == {"mnist-train", "european-forms", "printed-digits", OWN_STRIPS}
+    assert told[OWN_STRIPS]["count"] == len(corpus.marks()) == 19
+    renamed = write_strips(tmp_path / "again", {f"again-{n}.png": f"{n},{n + 5}" for n in range(10, 32)})
+    again = own_strips(renamed, renamed / "truth.csv")
+    assert {strip.mark for strip in again} == corpus.marks() | {s.mark for s in corpus.validation}
+    assert digest_of(again[:3]) != digest_of(again[1:4])
+
+
+def test_strips_that_models_are_judged_by_are_left_out_of_ones_own(
+    drawn_only: StripCorpus, own: Path
+) -> None:
+    measured = content_of(own / "images" / "12.png")
+    heard: list[str] = []
+    corpus = with_own(drawn_only, own, own / "truth.csv", notice=heard.append, held_out={measured})
+    assert "12.png" not in {s.name for s in (*corpus.known[0][0], *corpus.validation)}
+    assert heard == ["12.png is one of the strips by which every model is judged."]

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from processor.pages.cleaning import clean
 from processor.prediction.ctc import ALPHABET, BLANK
-from processor.prediction.strip_networks import PITCH, StripNetwork
-from processor.prediction.strip_reader import StripReader
+from processor.prediction.strip_networks import PITCH
 from processor.prediction.strips import DIGIT, HEIGHT
 from processor.records import Gray, Page
 from training.drawn import printed
@@ -26,12 +25,8 @@ from training.strip_fit import (
     WIDEST,
     StripBatches,
     StripPlan,
-    copied,
-    fit_strips,
     guidance,
     strip_loss,
-    temperature,
-    whole_right,
 )
 from training.strip_looks import Looks, restroked, ruled
 from training.strip_sources import (
@@ -277,47 +272,3 @@ def test_guidance_is_about_the_columns_that_are_told() -> None:
     assert guidance(logits_of("4"), guides) == 0
     guides[0, 1] = ALPHABET.index("4") + 1
     assert guidance(logits_of("4"), guides) < 0.01 < 1 < guidance(logits_of("5"), guides)
-
-
-def trained(hands: Hands, known: Sequence[KnownStrip], plan: StripPlan) -> StripNetwork:
-    torch.set_num_threads(1)
-    return fit_strips(StripBatches(hands, [(known, 0.5)], plan), plan)
-
-
-def test_the_same_plan_gives_the_same_weights(hands: Hands, known: Sequence[KnownStrip]) -> None:
-    one, other = (trained(hands, known, PLAN).state_dict() for _ in range(2))
-    assert all(torch.equal(one[name], other[name]) for name in one)
-
-
-def test_who_looks_on_may_end_it(hands: Hands, known: Sequence[KnownStrip]) -> None:
-    heard: list[int] = []
-
-    def look(step: int, loss: float, _: StripNetwork) -> bool:
-        assert loss > 0
-        heard.append(step)
-        return step < 2
-
-    fit_strips(StripBatches(hands, [(known, 0.5)], PLAN), PLAN, onlooker=look)
-    assert heard == [1, 2]
-
-
-def test_a_little_training_learns_its_strips(hands: Hands, known: Sequence[KnownStrip]) -> None:
-    plan = replace(PLAN, steps=200, batch=16, averaging=0.95, guided=0.4, learning_rate=8e-3)
-    network = trained(hands, known, plan)
-    begun = StripReader(StripNetwork(**SMALL))
-    assert whole_right(begun, known) == 0
-    assert whole_right(StripReader(copied(network)), known) >= 0.75
-    assert 0.7 <= temperature(network, known) <= 3.0
-
-
-def test_a_refresh_begins_with_what_was_learned(hands: Hands, known: Sequence[KnownStrip]) -> None:
-    learned = trained(hands, known, PLAN)
-    seen: list[torch.Tensor] = []
-
-    def look(_: int, __: float, network: StripNetwork) -> bool:
-        seen.append(network.head.weight.detach().clone())
-        return False
-
-    plan = replace(PLAN, learning_rate=1e-9)
-    fit_strips(StripBatches(hands, [], plan), plan, start=copied(learned), onlooker=look)
-    assert torch.allclose(seen[0], learned.head.weight, atol=1e-4)

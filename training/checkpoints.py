@@ -5,22 +5,28 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from torch import Tensor
 
 from processor.errors import BadCommand
 from processor.results.publish import write_whole
+from training.interruption import Interrupted
 
 KEPT = 2
 """So many checkpoints are kept: where the newest is damaged, the one before it still serves."""
 
 CHECKPOINTS = "checkpoints"
 """The folder of a run's checkpoints: it goes when the run is finished."""
+
+STRIP_CHECKPOINTS = "strips-checkpoints"
+"""The same of the training of a run's second reader."""
 
 EVERY_SECONDS = 30.0
 """At most so much work is lost by a kill."""
@@ -37,6 +43,14 @@ class Checkpoint:
     batch: int
     tensors: Mapping[str, Tensor]
     state: Mapping[str, Any]
+
+    def misfit(self, error: Exception) -> BadCommand:
+        """What to raise where a training cannot take it up, because of `error`."""
+        reason = str(error).partition("\n")[0].rstrip(":. ")
+        return BadCommand(
+            f"The checkpoint after {self.batch} batches does not fit this training: {reason}.",
+            "Train from the beginning with --restart.",
+        )
 
 
 class Checkpoints:
@@ -129,7 +143,7 @@ class Checkpoints:
             more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
             raise BadCommand(
                 f"{self._folder} holds checkpoints of another training: {'; '.join(found[:_SHOWN])}{more}.",
-                "Name another folder with --out, or throw that training away with --restart.",
+                "Name another folder, or throw that training away with --restart.",
             )
 
 
@@ -153,6 +167,45 @@ def _flat(value: object, key: str = "") -> Iterator[tuple[str, str]]:
         return
     for name, inner in items:
         yield from _flat(inner, f"{key}.{name}" if key else name)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Only one training works with the checkpoints in `folder`, which goes where none are left in it.
+
+    So does the folder around it, where that was made for it and is empty. Raises BadCommand where another
+    training works there, or it cannot be written.
+    """
+    lock = FileLock(folder / ".lock")
+    made = [folder] if folder.parent.exists() else [folder, folder.parent]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise BadCommand(
+            f"Another training works in {folder.parent}.", "Wait for it, or name another folder."
+        ) from None
+    except OSError as error:
+        raise BadCommand(f"{folder} cannot be written: {error.strerror}.", "Name another folder.") from None
+    try:
+        yield
+    finally:
+        lock.release()
+        if not len(Checkpoints(folder, {})):
+            (folder / ".lock").unlink(missing_ok=True)
+            for empty in made:
+                if not any(empty.iterdir()):
+                    empty.rmdir()
+
+
+def stopped_at_once(folder: Path) -> Interrupted:
+    """What is true of a training that was stopped anywhere: before its first checkpoint nothing was kept."""
+    if len(Checkpoints(folder, {})):
+        return Interrupted("Stopped at once.", "The same command goes on from its last checkpoint.")
+    return Interrupted(
+        "Stopped at once, before the first checkpoint: nothing of the training was kept.",
+        "The same command begins anew.",
+    )
 
 
 class _Damaged(Exception):

@@ -3,10 +3,10 @@
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,15 +16,16 @@ from processor.prediction import networks
 from processor.records import Glyphs
 from training.augment import Hand
 from training.checkpoints import Checkpoint, Checkpoints
-from training.fit import Batch, Batches, Trainer, accuracy, named, stream, under, validation_glyphs
+from training.fit import Batch, Batches, Trainer, accuracy, stream, validation_glyphs
 from training.inks import Labels
 from training.interruption import Interrupted
+from training.learning import named, under
 from training.recipe import Recipe
 from training.sources import Corpus
 
 CPU = torch.device("cpu")
 
-_GO_ON = "The same command goes on from there."
+GO_ON = "The same command goes on from there."
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +107,12 @@ def train(
         try:
             course.restore(saved)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            reason = str(error).partition("\n")[0].rstrip(":. ")
-            raise BadCommand(
-                f"The checkpoint after {saved.batch} batches does not fit this training: {reason}.",
-                "Train from the beginning with --restart.",
-            ) from None
+            raise saved.misfit(error) from None
     onlooker.begins(course.batch, course.epochs)
     batches = Batches(corpus.pools, plan, Hand(), recipe.augment)
-    with _deaths_of_workers(onlooker), stream(batches, workers, device, course.batch) as coming:
+    with deaths_of_workers(onlooker.stops), stream(batches, workers, device, course.batch) as coming:
         while not course.finished:
-            course.learn(_next(coming))
+            course.learn(next_of(coming))
             onlooker.steps()
             if course.at_end_of_epoch:
                 onlooker.ends(course.end_epoch(validation))
@@ -123,7 +120,7 @@ def train(
             if checkpoints is not None and (asked or course.between_epochs or checkpoints.due()):
                 checkpoints.save(course.checkpoint())
             if asked and not course.finished:
-                raise Interrupted(f"Stopped {course.place}.", _GO_ON if checkpoints is not None else "")
+                raise Interrupted(f"Stopped {course.place}.", GO_ON if checkpoints is not None else "")
     return course.result()
 
 
@@ -208,7 +205,8 @@ class Course:
         return epoch
 
     def checkpoint(self) -> Checkpoint:
-        tensors = {**self._trainer.tensors(), **named("best", self._best)}
+        best = {name: tensor.detach().cpu().contiguous() for name, tensor in self._best.items()}
+        tensors = {**self._trainer.tensors(), **named("best", best)}
         state = {
             "epochs": [epoch.row() for epoch in self.epochs],
             "losses": self._losses,
@@ -218,8 +216,7 @@ class Course:
             "threads": self._threads,
             "rates": self._trainer.rates(),
         }
-        whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        return Checkpoint(self.batch, whole, state)
+        return Checkpoint(self.batch, tensors, state)
 
     def restore(self, saved: Checkpoint) -> None:
         state = saved.state
@@ -243,7 +240,10 @@ class Course:
         )
 
 
-def _next(coming: Iterator[Batch]) -> Batch:
+_Made = TypeVar("_Made")
+
+
+def next_of(coming: Iterator[_Made]) -> _Made:
     """The next batch. Raises RuntimeError where its worker died while it was handed over."""
     try:
         return next(coming)
@@ -253,15 +253,15 @@ def _next(coming: Iterator[Batch]) -> Batch:
 
 
 @contextmanager
-def _deaths_of_workers(onlooker: Onlooker) -> Iterator[None]:
+def deaths_of_workers(stops: Callable[[], bool]) -> Iterator[None]:
     """A worker that was killed is no fault of this program; a SIGTERM to all processes kills it, too."""
     try:
         yield
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
-        if onlooker.stops():
-            raise Interrupted("Stopped at the last checkpoint.", _GO_ON) from None
+        if stops():
+            raise Interrupted("Stopped at the last checkpoint.", GO_ON) from None
         raise Transient(
             f"A process that makes batches ended: {error}.",
             "The same command goes on from the last checkpoint; with --workers 0 it needs less memory.",

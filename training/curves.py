@@ -8,7 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from training import metrics
-from training.judgement import RATES, Digits, Judgement, NonDigits
+from training.judgement import RATES, Digits, Judgement, NonDigits, Numbers
+
+Judged = Digits | Numbers
 
 DOTS_PER_INCH = 150
 LEAST_ERROR = 1e-4
@@ -20,7 +22,8 @@ FAINT = "0.6"
 
 def draw(judgement: Judgement, folder: Path) -> list[Path]:
     """Writes `coverage.png`, `reliability.png` and `open-set.png` into `folder`, as far as there are data."""
-    digits = [seen for seen in judgement.digits if len(seen.labels)]
+    sets: list[Judged] = [*judgement.digits, *judgement.numbers]
+    digits = [seen for seen in sets if len(seen.right)]
     non_digits = [seen for seen in judgement.non_digits if len(seen.as_read)]
     pictures: dict[str, Callable[[], Figure]] = {}
     if digits:
@@ -34,25 +37,25 @@ def draw(judgement: Judgement, folder: Path) -> list[Path]:
     return [folder / name for name in pictures]
 
 
-def coverage_figure(digits: Sequence[Digits]) -> Figure:
-    """Errors among the accepted (logarithmic) over the share accepted, a line a set."""
+def coverage_figure(digits: Sequence[Judged]) -> Figure:
+    """Errors among the accepted (logarithmic) over the share accepted, a line a set of digits or numbers."""
     figure, (axes,) = _sheet(1, 7.0, 4.5)
     for seen in digits:
         coverage, error = metrics.Ranking(seen.confidence, seen.right).curve()
-        line = f"{seen.name} ({len(seen.labels)})"
+        line = f"{seen.name} ({len(seen.right)})"
         axes.plot(coverage, np.maximum(error, LEAST_ERROR), drawstyle="steps-post", label=line)
     for rate in RATES:
         axes.axhline(rate, color=FAINT, linewidth=0.8, linestyle=":")
     axes.set_xlim(0, 1)
     axes.xaxis.set_major_formatter(_per_cent)
     _logarithmic(axes, "y", LEAST_ERROR)
-    axes.set_xlabel("share of digits accepted, the surest first")
+    axes.set_xlabel("share accepted, the surest first")
     axes.set_ylabel("wrong among the accepted")
     axes.legend(loc="upper left", frameon=False)
     return figure
 
 
-def reliability_figure(digits: Sequence[Digits]) -> Figure:
+def reliability_figure(digits: Sequence[Judged]) -> Figure:
     """Errors measured over errors expected, in bins of equally many samples with 95 % intervals.
 
     Logarithmic, because nearly all of a good model's digits are in the last per cent of confidence; below the
@@ -80,7 +83,7 @@ def reliability_figure(digits: Sequence[Digits]) -> Figure:
             clip_on=False,
         )
         _logarithmic(axes, "xy", LEAST_SHARE)
-        axes.set_title(f"{seen.name} ({len(seen.labels)})", fontsize="medium")
+        axes.set_title(f"{seen.name} ({len(seen.right)})", fontsize="medium")
         axes.set_xlabel("wrong by its own account")
     panels[0].set_ylabel("wrong, measured")
     return figure

@@ -1,8 +1,8 @@
 """One step of training: the batches, the loss, the optimiser and the running average of the weights."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Protocol, TypeVar, cast
 
 import cv2
 import numpy as np
@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Dataset
 
 from processor.prediction import glyphs
@@ -19,6 +18,7 @@ from training.augment import Augmenter, Hand
 from training.company import in_company
 from training.inks import NONE, Inks, Labels, own_of
 from training.interruption import ctrl_c_held
+from training.learning import Learner
 from training.recipe import Augment, Schedule
 from training.sources import Pool
 
@@ -71,32 +71,19 @@ def _another(inks: Inks, rng: np.random.Generator) -> Gray:
     return own_of(inks.images[int(rng.integers(len(inks)))])
 
 
-def named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same tensors, each name after `prefix` and a dot."""
-    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
-
-
-def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors that `named` gave this prefix, by their own names."""
-    start = f"{prefix}."
-    return {name.removeprefix(start): t for name, t in tensors.items() if name.startswith(start)}
-
-
-class Trainer:
-    """A network, its optimiser and the running average of its weights."""
+class Trainer(Learner):
+    """What learns the batches of a schedule."""
 
     def __init__(self, network: nn.Module, plan: Schedule) -> None:
-        self._plan = plan
-        self._network = network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-        self._device = next(network.parameters()).device
-        self._optimiser = torch.optim.AdamW(network.parameters(), weight_decay=plan.weight_decay, fused=True)
-        self._rates = torch.optim.lr_scheduler.OneCycleLR(
-            self._optimiser,
-            plan.learning_rate,
-            total_steps=plan.epochs * plan.batches_per_epoch,
-            pct_start=0.2,
+        super().__init__(
+            network,
+            learning_rate=plan.learning_rate,
+            weight_decay=plan.weight_decay,
+            steps=plan.epochs * plan.batches_per_epoch,
+            rising=0.2,
+            averaging=plan.averaging,
         )
-        self.averaged = AveragedModel(network, avg_fn=running_average(plan.averaging), use_buffers=True)
+        self._plan = plan
 
     def learn(self, batch: Batch, *, trim: bool) -> tuple[float, int]:
         """One step on a batch; gives its mean loss and how many were right before the step."""
@@ -108,45 +95,6 @@ class Trainer:
         self._rates.step()
         self.averaged.update_parameters(self._network)
         return float(loss.detach()), int((scores.argmax(1) == labels).sum())
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Weights, averages, the optimiser's moments, and the random numbers that dropout will draw."""
-        found = named("network", self._network.state_dict())
-        found |= named("averaged", self.averaged.state_dict())
-        for place, moments in self._optimiser.state_dict()["state"].items():
-            found |= named(f"optimiser.{place}", moments)
-        found["random"] = torch.get_rng_state()
-        if self._device.type == "cuda":
-            found["random-cuda"] = torch.cuda.get_rng_state(self._device)
-        return found
-
-    def rates(self) -> dict[str, Any]:
-        """Where the optimiser and its learning rate stand, as JSON values."""
-        return {
-            "groups": self._optimiser.state_dict()["param_groups"],
-            "schedule": self._rates.state_dict(),
-        }
-
-    def restore(self, tensors: Mapping[str, Tensor], rates: Mapping[str, Any]) -> None:
-        """Takes up what `tensors` and `rates` gave."""
-        self._network.load_state_dict(under("network", tensors))
-        self.averaged.load_state_dict(under("averaged", tensors))
-        moments = {
-            place: self._like_parameter(under(f"optimiser.{place}", tensors), parameter)
-            for place, parameter in enumerate(self._network.parameters())
-        }
-        self._optimiser.load_state_dict({"state": moments, "param_groups": rates["groups"]})
-        self._rates.load_state_dict(dict(rates["schedule"]))
-        torch.set_rng_state(tensors["random"])
-        if self._device.type == "cuda" and "random-cuda" in tensors:
-            torch.cuda.set_rng_state(tensors["random-cuda"], self._device)
-
-    def _like_parameter(self, moments: dict[str, Tensor], parameter: Tensor) -> dict[str, Tensor]:
-        """Moments laid out in memory as their parameter is: the fused step walks over all of them alike."""
-        return {
-            name: torch.empty_like(parameter).copy_(tensor) if tensor.shape == parameter.shape else tensor
-            for name, tensor in moments.items()
-        }
 
 
 def validation_glyphs(validation: Sequence[Inks], seed: int) -> tuple[Glyphs, Labels]:
@@ -176,17 +124,6 @@ def accuracy(network: nn.Module, images: Glyphs, labels: Labels) -> float:
     return right / max(len(images), 1)
 
 
-def running_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
-    """An exponential moving average that forgets faster at first: the untrained weights must not linger."""
-
-    def average(old: Tensor, new: Tensor, steps: Tensor | int) -> Tensor:
-        if not old.is_floating_point():
-            return new
-        return old.lerp(new, 1 - min(decay, (1 + int(steps)) / (10 + int(steps))))
-
-    return average
-
-
 def _spoiler(augment: Augment) -> Callable[[Tensor, int], Tensor]:
     if augment == Augment():
         return _unspoiled
@@ -200,13 +137,26 @@ def _unspoiled(images: Tensor, seed: int) -> Tensor:  # noqa: ARG001
     return images
 
 
+_Made = TypeVar("_Made", covariant=True)
+
+
+class Numbered(Protocol[_Made]):
+    """Whatever makes batches by their number, from 0."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, number: int, /) -> _Made: ...
+
+
 @contextmanager
-def stream(batches: Batches, workers: int, device: torch.device, first: int) -> Iterator[Iterator[Batch]]:
+def stream(
+    batches: Numbered[_Made], workers: int, device: torch.device, first: int
+) -> Iterator[Iterator[_Made]]:
     """The batches from number `first` on, made by `workers` processes, or by this one where that is 0."""
     # Batches are whole samples of the data set: the loader's own collation would copy each glyph once more.
     # Workers are spawned: OpenCV's thread pool does not survive a fork, its next call waits for ever.
     loader = DataLoader(
-        batches,
+        cast("Dataset[_Made]", batches),
         batch_size=None,
         sampler=range(first, len(batches)),
         num_workers=workers,

@@ -57,8 +57,28 @@ class NonDigits:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Numbers:
+    """What a second reader made of a set's strips: `truths` (N), `read` (N), and `confidence` (N,) in that.
+
+    `files` (N) are the strips' names; `part` as of `Digits`.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    truths: tuple[str, ...]
+    read: tuple[str, ...]
+    confidence: NDArray[np.float64]
+    part: str = ""
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """(N,): of which every digit is right."""
+        return np.array([t == r for t, r in zip(self.truths, self.read, strict=True)], np.bool_)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Judgement:
-    """All that a model made of some sets.
+    """All that a model made of some sets; `numbers` is what its second reader did, where it has one.
 
     `thresholds` are its manifest's, strictest first; `level` is the confidence at which non-digits are
     accepted, `reference` (M,) the confidences of the digits that it is taken from.
@@ -69,22 +89,73 @@ class Judgement:
     thresholds: tuple[Threshold, ...]
     level: float
     reference: NDArray[np.float32]
+    numbers: tuple[Numbers, ...] = ()
 
     def figures(self) -> dict[str, Figures]:
         """The figures of every set as plain numbers, as they stand in a manifest."""
         found = {seen.name: digit_figures(seen, self.thresholds) for seen in self.digits}
         others = {seen.name: non_digit_figures(seen, self.level, self.reference) for seen in self.non_digits}
-        return found | others
+        return found | others | {seen.name: number_figures(seen) for seen in self.numbers}
 
     def document(self) -> dict[str, Figures]:
         """The figures, and of digits each digit, the confusions, reliability and every threshold."""
         found = self.figures()
         for seen in self.digits:
             found[seen.name] |= digit_details(seen, self.thresholds)
+        for numbers in self.numbers:
+            found[numbers.name] |= number_details(numbers)
         parts = [(d.name, d.part) for d in self.digits] + [(n.name, n.part) for n in self.non_digits]
+        parts += [(n.name, n.part) for n in self.numbers]
         for name, part in parts:
             found[name] |= {"part": part} if part else {}
         return found
+
+
+def number_figures(seen: Numbers) -> Figures:
+    """Numbers without a fault, digits at fault, calibration, and how many numbers can be accepted.
+
+    `digit_error_rate` are the digits to insert, leave out or replace, of all digits there are.
+    `coverage_at_RATE` is with the best threshold for this very set, its errors are whole numbers.
+    """
+    count, right, confidence = len(seen.truths), seen.right, seen.confidence
+    if not count:
+        return {"count": 0}
+    wrong = sum(metrics.edits(truth, read) for truth, read in zip(seen.truths, seen.read, strict=True))
+    digits = sum(map(len, seen.truths))
+    figures = {
+        "right": right.mean(),
+        **_ends("right", metrics.wilson(int(right.sum()), count)),
+        "digits": digits,
+        "digit_error_rate": wrong / max(digits, 1),
+        **_calibration(confidence, right),
+    }
+    ranking = metrics.Ranking(confidence, right)
+    for rate, interval in zip(
+        RATES, metrics.coverage_intervals(ranking, np.arange(count), RATES), strict=True
+    ):
+        figures[f"coverage_at_{rate:g}"] = ranking.coverage(rate)
+        figures |= _ends(f"coverage_at_{rate:g}", interval)
+    return {"count": count, **_rounded(figures)}
+
+
+def number_details(seen: Numbers) -> Figures:
+    """What does not go into one number: reliability, and every number read wrong, the surest first."""
+    if not len(seen.truths):
+        return {}
+    wrong = np.flatnonzero(~seen.right)
+    surest = wrong[np.argsort(-seen.confidence[wrong], kind="stable")]
+    return {
+        "reliability": [_rounded(row) for row in metrics.reliability(seen.confidence, seen.right)],
+        "wrong": [
+            {
+                "file": seen.files[i],
+                "digits": seen.truths[i],
+                "read": seen.read[i],
+                "confidence": round(float(seen.confidence[i]), 5),
+            }
+            for i in surest.tolist()
+        ],
+    }
 
 
 def digit_figures(seen: Digits, thresholds: Sequence[Threshold] = ()) -> Figures:
@@ -96,15 +167,11 @@ def digit_figures(seen: Digits, thresholds: Sequence[Threshold] = ()) -> Figures
     count, right, confidence = len(seen.labels), seen.right, seen.confidence
     if not count:
         return {"count": 0}
-    floor = metrics.calibration_floor(confidence)
     figures = {
         "accuracy": right.mean(),
         **_ends("accuracy", metrics.wilson(int(right.sum()), count)),
         "accuracy_over_all_classes": (seen.probabilities.argmax(axis=1) == seen.labels).mean(),
-        "calibration_error": metrics.calibration_error(confidence, right),
-        "calibration_error_floor": floor[0],
-        "calibration_error_floor_95": floor[1],
-        "calibration_error_equal_mass": metrics.calibration_error(confidence, right, metrics.equal_mass),
+        **_calibration(confidence, right),
     }
     ranking = metrics.Ranking(confidence, right)
     for rate, interval in zip(RATES, metrics.coverage_intervals(ranking, seen.groups, RATES), strict=True):
@@ -172,6 +239,16 @@ def non_digit_figures(seen: NonDigits, level: float, reference: NDArray[np.float
     if seen.passing is not None:
         figures["taken_for_a_digit"] = seen.passing.mean()
     return {"count": count, **_rounded(figures)}
+
+
+def _calibration(confidence: metrics.Floats, right: NDArray[np.bool_]) -> dict[str, float]:
+    floor = metrics.calibration_floor(confidence)
+    return {
+        "calibration_error": metrics.calibration_error(confidence, right),
+        "calibration_error_floor": floor[0],
+        "calibration_error_floor_95": floor[1],
+        "calibration_error_equal_mass": metrics.calibration_error(confidence, right, metrics.equal_mass),
+    }
 
 
 def _ends(name: str, interval: metrics.Interval) -> dict[str, float]:

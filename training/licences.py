@@ -13,6 +13,7 @@ LICENCES: dict[str, str] = {
     "cheque-digits": _CHEQUES,
     "cheque-boxes": _CHEQUES,
     "cheque-proposals": _CHEQUES,
+    "cheque-strips": _CHEQUES,
     "jc-progjava": "JC-ProgJava, Handwritten Digits Dataset (not in MNIST), CC BY-SA 4.0",
     "omniglot": "Omniglot, MIT",
     "printed-digits": "rendered in DejaVu, STIX, Computer Modern and Hershey fonts",

@@ -167,6 +167,16 @@ def confusion(probabilities: NDArray[np.float32], labels: Labels) -> NDArray[np.
     return counts
 
 
+def edits(truth: str, read: str) -> int:
+    """The fewest digits to insert, leave out or replace that make `read` of `truth` (Levenshtein, 1966)."""
+    row = list(range(len(read) + 1))
+    for place, wanted in enumerate(truth, 1):
+        above, row = row, [place]
+        for column, found in enumerate(read):
+            row.append(min(above[column] + (wanted != found), above[column + 1] + 1, row[column] + 1))
+    return row[-1]
+
+
 def level_for(confidence: Floats, share: float) -> float:
     """The highest threshold at which at least this `share` of the samples is accepted; 1 without samples."""
     return float(np.quantile(confidence, 1 - share, method="lower")) if len(confidence) else 1.0

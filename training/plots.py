@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from processor.records import Glyphs
 from training.course import Epoch
 from training.inks import Labels
+from training.strip_course import Interval
 
 INK, SOFT, BLUE, ORANGE = "#222222", "#8a8a8a", "#1f5fa8", "#c8641b"
 
@@ -60,6 +61,24 @@ def draw_curves(epochs: Sequence[Epoch], best_epoch: int) -> Figure:
             axes.set_xlim(numbers[0] - 0.5, numbers[0] + 0.5)
         _quiet(axes)
     return figure
+
+
+def strip_curves(intervals: Sequence[Interval]) -> bytes:
+    """Loss, and the share of kept strips read wrong by the averaged weights, over the batches."""
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    steps = [interval.step for interval in intervals]
+    left.plot(steps, [interval.loss for interval in intervals], "o-", color=BLUE, markersize=3.5)
+    left.set_title("Training loss, a character", loc="left")
+    judged = [(i.step, 100 * (1 - i.validation_right)) for i in intervals if i.validation_right is not None]
+    right.plot([step for step, _ in judged], [wrong for _, wrong in judged], "o-", color=BLUE, markersize=3.5)
+    right.set_title("Wrong, in % of the strips kept out" if judged else "No strips were kept out", loc="left")
+    for axes in (left, right):
+        axes.set_ylim(bottom=0)
+        axes.set_xlim(0, 1.03 * steps[-1])
+        axes.set_xlabel("batches")
+        _quiet(axes)
+    return _png(figure)
 
 
 def confusion(counts: NDArray[np.int64], classes: Sequence[str]) -> bytes:

@@ -19,7 +19,7 @@ from processor.prediction.promotions import PROMOTIONS
 from processor.results.publish import write_whole
 from processor.settings import LoadedSettings
 from training.cards import CARD, card
-from training.checkpoints import CHECKPOINTS
+from training.checkpoints import CHECKPOINTS, STRIP_CHECKPOINTS
 from training.licences import LICENCES
 from training.probes import make_probe
 from training.pruning import SHIPPED
@@ -71,6 +71,8 @@ def publish(run: Path, models: Path, name: str, notice: Notice = unheard) -> Mod
     run = run.resolve()
     _refuse_unfinished(run)
     model = Classifier.load(run).model
+    if (run / STRIP_CHECKPOINTS).is_dir():
+        notice(f"{run} holds a training of the second reader that is not finished, which is not published.")
     created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     manifest = {**model.manifest, "name": name, "created_at": created}
     target = models / name

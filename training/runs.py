@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 import torch
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from rich.progress import Progress
 from torch import nn
@@ -26,15 +25,16 @@ from processor.prediction.archive import MANIFEST, ModelFolder
 from processor.prediction.classifier import Classifier, softmax
 from processor.prediction.manifests import input_of, planes_of
 from processor.prediction.probe import PROBE
+from processor.prediction.strip_reader import StripReader
 from processor.records import Glyphs, StagedFile
 from processor.results import publish as outputs
 from processor.results.publish import write_whole
 from processor.settings import LoadedSettings
 from training import calibrate, evaluate, fit
-from training.checkpoints import CHECKPOINTS, Checkpoints
+from training.checkpoints import CHECKPOINTS, Checkpoints, held, stopped_at_once
 from training.course import Epoch, Trained, train
 from training.inks import NONE
-from training.interruption import Interrupted, Stop, signals
+from training.interruption import Stop, signals
 from training.kept import kept_digits
 from training.memory import Peak
 from training.places import placed, portable
@@ -45,7 +45,7 @@ from training.report import PICTURES, REPORT, write_report
 from training.sources import Corpus, gather
 from training.starting import CLASSES, Start, begin_from, find_device
 from training.stock import Stock
-from training.strip_run import inherit
+from training.strip_run import inherit, measure, recalibrate_strips, second_reader
 
 HISTORY = "history.json"
 UNFINISHED = ".unfinished"
@@ -84,7 +84,7 @@ def fit_run(order: Order, words: Words) -> ModelFolder:
         recipe, start = begin_from(recipe, order.start)
     device = find_device(order.device)
     refuse_used(run)
-    with signals() as stop, _held(run):
+    with signals() as stop, held(run / CHECKPOINTS), _without_samples(run):
         try:
             if order.restart:
                 Checkpoints(run / CHECKPOINTS, {}).remove()
@@ -108,17 +108,7 @@ def fit_run(order: Order, words: Words) -> ModelFolder:
             checkpoints.remove()
             return model
         except KeyboardInterrupt:
-            raise _stopped_at_once(run) from None
-
-
-def _stopped_at_once(run: Path) -> Interrupted:
-    """What is true of a training that was stopped anywhere: before its first checkpoint nothing was kept."""
-    if len(Checkpoints(run / CHECKPOINTS, {})):
-        return Interrupted("Stopped at once.", "The same command goes on from its last checkpoint.")
-    return Interrupted(
-        "Stopped at once, before the first checkpoint: nothing of the training was kept.",
-        "The same command begins anew.",
-    )
+            raise stopped_at_once(run / CHECKPOINTS) from None
 
 
 def refuse_used(run: Path) -> None:
@@ -136,37 +126,14 @@ def refuse_used(run: Path) -> None:
 
 
 @contextmanager
-def _held(run: Path) -> Iterator[None]:
-    """Only one training works in the folder `run`; where nothing comes of it, what was made is gone again.
-
-    Raises BadCommand where another works there, or it cannot be written.
-    """
-    folder = run / CHECKPOINTS
-    lock = FileLock(folder / ".lock")
-    made = [folder] if run.exists() else [folder, run]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise BadCommand(
-            f"Another training works in {run}.", "Wait for it, or name another with --out."
-        ) from None
-    except OSError as error:
-        raise BadCommand(
-            f"{folder} cannot be written: {error.strerror}.", "Name another with --out."
-        ) from None
+def _without_samples(run: Path) -> Iterator[None]:
+    """Removes what the processes of a training shared."""
     try:
         yield
     finally:
-        lock.release()
         # Windows keeps a file as long as it is mapped; the next training here writes over it.
         with suppress(PermissionError):
             (run / SAMPLES).unlink(missing_ok=True)
-        if not len(Checkpoints(folder, {})):
-            (folder / ".lock").unlink(missing_ok=True)
-            for empty in made:
-                if not any(empty.iterdir()):
-                    empty.rmdir()
 
 
 def _gather(order: Order, recipe: Recipe, words: Words) -> Corpus:
@@ -252,9 +219,9 @@ def _finish(
     shutil.rmtree(aside.parent, ignore_errors=True)
     write_run(aside, _weights(trained.network), manifest)
     calibrate_run(aside, corpus, order.recipe.schedule.seed, words)
-    measure_run(find_run(aside), order.data, words)
     if order.start is not None:
         inherit(order.start, find_run(aside))
+    measure_run(find_run(aside), order.data, words)
     history = [epoch.row() for epoch in trained.epochs]
     write_whole(run / HISTORY, json.dumps(history, indent=2).encode() + b"\n")
     seconds = {"training": sum(epoch.seconds for epoch in trained.epochs)}
@@ -302,22 +269,35 @@ def calibrate_run(run: Path, corpus: Corpus, seed: int, words: Words) -> ModelFo
     return find_run(run)
 
 
-def recalibrate(run: Path, data: Path, words: Words, settings: LoadedSettings | None = None) -> ModelFolder:
+def recalibrate(
+    run: Path,
+    data: Path,
+    words: Words,
+    settings: LoadedSettings | None = None,
+    *,
+    own: Path | None = None,
+    table: Path | None = None,
+) -> ModelFolder:
     """Calibrates a finished run again, on the validation part of the sources its manifest names.
 
-    What the manifest says of test sets rests on temperature and thresholds, so it is measured again, too.
+    Its second reader, where it has one, is calibrated on strips that it was not trained on: one's `own`, with
+    their numbers in `table`, or the cheque strips that every training keeps out. What the manifest says of
+    test sets rests on temperatures and thresholds, so it is measured again, too.
     """
     recorded, samples = recorded_recipe(find_run(run).manifest["recipe"], str(run / MANIFEST))
     recipe = placed(recorded, Path.cwd() if settings is None else settings.base, str(run / MANIFEST))
     words.say(f"Gathering {len(recipe.source)} sources from {data} …")
     corpus = gather(recipe, data, samples, settings=settings, notice=words.say)
-    return measure_run(calibrate_run(run, corpus, recipe.schedule.seed, words), data, words)
+    model = calibrate_run(run, corpus, recipe.schedule.seed, words)
+    return measure_run(recalibrate_strips(model, data, words, own, table), data, words)
 
 
 def measure_run(model: ModelFolder, data: Path, words: Words) -> ModelFolder:
-    """Writes the figures on all test sets below `data` into the run's manifest."""
+    """Writes the figures on all test sets below `data`, of both readers, into the run's manifest."""
     words.say("Measuring …")
     figures = evaluate.measure(Classifier.load(model.path), data)
+    if second_reader(model.path) is not None:
+        figures |= measure(StripReader.load(model.path), data)
     metrics = {**model.manifest["metrics"], **figures}
     write_manifest(model.path, {**model.manifest, "metrics": metrics})
     return find_run(model.path)

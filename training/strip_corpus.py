@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,8 +12,9 @@ from processor.errors import BadCommand
 from training import cutting, datasets, drawn
 from training.alignment import ignore, known_pages
 from training.inks import Inks, collect
+from training.publish import data_row
 from training.strings import Hands, Source
-from training.strip_sources import KnownStrip, known_strips, trainable
+from training.strip_sources import KnownStrip, digest_of, known_strips, trainable
 
 SHARES = {"mnist-train": 0.42, "cheque-digits": 0.16, "european-forms": 0.32, "printed-digits": 0.10}
 """How many of the drawn numbers are written with which digits."""
@@ -29,14 +31,25 @@ KEPT = 10
 
 EACH = 60
 
+OWN_STRIPS = "own-strips"
+"""What strips of one's own are called in a manifest and among the sets of an evaluation."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StripCorpus:
-    """`hands` that write numbers, real strips with their shares of a batch, and those that are kept out."""
+    """`hands` that write numbers, real strips with their shares of a batch, and those that are kept out.
+
+    `data` are the rows that tell in a manifest what is trained on.
+    """
 
     hands: Hands
     known: tuple[tuple[Sequence[KnownStrip], float], ...]
     validation: tuple[KnownStrip, ...]
+    data: tuple[dict[str, Any], ...] = ()
+
+    def marks(self) -> set[str]:
+        """The marks of the real strips that are trained on."""
+        return {strip.mark for strips, _ in self.known for strip in strips}
 
 
 def shipped_corpus(
@@ -67,7 +80,20 @@ def shipped_corpus(
         )
         sources.append(_cheque_digits(folder, strips[0]))
     hands = Hands([Source(inks, SHARES.get(inks.source, 0.1)) for inks in sources])
-    return StripCorpus(hands, ((trained, CHEQUES),) if trained else (), tuple(kept))
+    rows = [data_row(inks.source, len(inks), inks.digest()) for inks in sources]
+    if not trained:
+        return StripCorpus(hands, (), tuple(kept), tuple(rows))
+    rows.append(data_row("cheque-strips", len(trained), digest_of(trained)))
+    return StripCorpus(hands, ((trained, CHEQUES),), tuple(kept), tuple(rows))
+
+
+def kept_cheques(
+    data: Path, names: Sequence[str], notice: Callable[[str], None] = ignore
+) -> list[KnownStrip]:
+    """The cheque strips `names` of `data`, those kept out, as far as there is something to read."""
+    folder = data / "orand-car-a"
+    pages = known_pages(folder, folder / "truth.csv", notice=notice)
+    return trainable(known_strips((page for page in pages if page[0] in names), notice))
 
 
 def with_own(
@@ -83,6 +109,25 @@ def with_own(
     Every tenth of them, by the hash of its name, is kept out to calibrate on. Raises BadCommand where none
     can be used.
     """
+    found = own_strips(folder, table, notice=notice, held_out=held_out)
+    own = [strip for place, strip in enumerate(found) if place % KEPT or len(found) < KEPT]
+    kept = [strip for strip in found if strip not in own] or own
+    old = [(strips, share * OLD / CHEQUES) for strips, share in corpus.known]
+    row = data_row(OWN_STRIPS, len(own), digest_of(own), "not stated")
+    return replace(corpus, known=(*old, (own, OWN)), validation=(*kept,), data=(*corpus.data, row))
+
+
+def own_strips(
+    folder: Path,
+    table: Path,
+    *,
+    notice: Callable[[str], None] = ignore,
+    held_out: Container[str] = (),
+) -> list[KnownStrip]:
+    """The strips in `folder` whose numbers stand in `table`, by the hash of their names; see `known_pages`.
+
+    Raises BadCommand where none can be used.
+    """
     pages = known_pages(folder, table, notice=notice, held_out=held_out)
     found = sorted(trainable(known_strips(pages, notice)), key=lambda strip: _hash(strip.name))
     if not found:
@@ -90,10 +135,7 @@ def with_own(
             f"{table}: no number of it is found on the images in {folder}.",
             "Check the folder, and that each image holds the one number of its row.",
         )
-    own = [strip for place, strip in enumerate(found) if place % KEPT or len(found) < KEPT]
-    kept = [strip for strip in found if strip not in own] or own
-    old = [(strips, share * OLD / CHEQUES) for strips, share in corpus.known]
-    return replace(corpus, known=(*old, (own, OWN)), validation=(*kept,))
+    return found
 
 
 def _refuse_measured(folder: Path, names: Sequence[str]) -> None:

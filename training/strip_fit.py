@@ -1,7 +1,7 @@
-"""Training the second reader: numbers drawn on demand and real strips, scored column by column."""
+"""A step of training the second reader: numbers drawn on demand and real strips, scored column by column."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -11,19 +11,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from processor.prediction import ctc
 from processor.prediction.ctc import ALPHABET, DIGITS
 from processor.prediction.strip_networks import PITCH, StripNetwork
-from processor.prediction.strip_reader import StripReader, padded, to_bytes
+from processor.prediction.strip_reader import StripReader, padded
 from processor.prediction.strips import DIGIT
 from processor.records import Gray
-from training.fit import running_average
-from training.interruption import ctrl_c_held
+from training.learning import Learner
 from training.strings import Hands, number, write
-from training.strip_corpus import StripCorpus
 from training.strip_looks import Looks
 from training.strip_sources import LARGE_MARGIN, LARGER, KnownStrip
 
@@ -185,28 +182,27 @@ def guidance(logits: Tensor, guides: Tensor) -> Tensor:
     return functional.cross_entropy(logits.float().flatten(0, 1), guides.flatten(), ignore_index=UNKNOWN)
 
 
-class StripTrainer:
-    """The network, its optimiser and the running average of its weights."""
+class StripTrainer(Learner):
+    """What learns the batches of a plan, with guidance at first."""
 
     def __init__(self, network: StripNetwork, plan: StripPlan) -> None:
-        self._network = network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-        self._optimiser = torch.optim.AdamW(
-            network.parameters(), plan.learning_rate, weight_decay=plan.weight_decay, fused=True
+        super().__init__(
+            network,
+            learning_rate=plan.learning_rate,
+            weight_decay=plan.weight_decay,
+            steps=plan.steps + GROUP,
+            rising=0.15,
+            averaging=plan.averaging,
         )
-        self._steps, self._guided_steps = 0, plan.guided * plan.steps
-        self._rates = torch.optim.lr_scheduler.OneCycleLR(
-            self._optimiser, plan.learning_rate, total_steps=plan.steps + GROUP, pct_start=0.15
-        )
-        self.averaged = AveragedModel(network, avg_fn=running_average(plan.averaging), use_buffers=True)
+        self._guided_steps = plan.guided * plan.steps
 
-    def learn(self, batch: StripBatch) -> float:
-        """One step; gives the batch's mean loss a character before it."""
+    def learn(self, batch: StripBatch, step: int) -> float:
+        """Step number `step`, from 1; gives the batch's mean loss a character before it."""
         strips = batch.strips.contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16):
             logits = self._network(strips)
         loss = strip_loss(logits, batch.texts, batch.real)
-        self._steps += 1
-        guided = max(0.0, 1 - self._steps / self._guided_steps) if self._guided_steps else 0.0
+        guided = max(0.0, 1 - step / self._guided_steps) if self._guided_steps else 0.0
         self._optimiser.zero_grad()
         (loss + guided * guidance(logits, batch.guides)).backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self._network.parameters(), CLIPPED)
@@ -215,79 +211,18 @@ class StripTrainer:
         self.averaged.update_parameters(self._network)
         return float(loss.detach())
 
-
-def fit_strips(
-    batches: StripBatches,
-    plan: StripPlan,
-    *,
-    start: StripNetwork | None = None,
-    workers: int = 0,
-    onlooker: Callable[[int, float, StripNetwork], bool] = lambda *_: True,
-) -> StripNetwork:
-    """The averaged network after the plan's steps, in evaluation mode.
-
-    It begins with `start`, or with random weights from the plan's seed. `workers` processes draw the
-    batches. `onlooker` hears of each step, its loss and the averaged network, and ends the training with
-    False. On a CPU with one thread the same plan gives the same weights.
-    """
-    torch.manual_seed(plan.seed)
-    trainer = StripTrainer(start or StripNetwork(**plan.parameters), plan)
-    for step, batch in enumerate(_stream(batches, workers), 1):
-        loss = trainer.learn(batch)
-        if not onlooker(step, loss, averaged(trainer)) or step == plan.steps:
-            break
-    return averaged(trainer).eval()
-
-
-def averaged(trainer: StripTrainer) -> StripNetwork:
-    network = trainer.averaged.module
-    assert isinstance(network, StripNetwork)
-    return network
-
-
-def _stream(batches: StripBatches, workers: int) -> Iterator[StripBatch]:
-    loader = DataLoader(
-        batches,
-        batch_size=None,
-        num_workers=workers,
-        multiprocessing_context="spawn" if workers else None,
-        # Its own, or it would draw from the numbers that dropout continues with.
-        generator=torch.Generator(),
-    )
-    with ctrl_c_held():
-        coming = iter(loader)
-    try:
-        for group in coming:
-            yield from group
-    finally:
-        end = getattr(coming, "_shutdown_workers", None)
-        if end is not None:
-            end()
-
-
-def train_reader(
-    corpus: StripCorpus,
-    plan: StripPlan,
-    *,
-    start: StripNetwork | None = None,
-    workers: int = 0,
-    onlooker: Callable[[int, float, StripNetwork], bool] = lambda *_: True,
-) -> bytes:
-    """The file of a reader trained on `corpus` and calibrated on what it keeps out; see `fit_strips`.
-
-    With `start`, the network of a reader (`strip_reader.network_of`), nothing is shown any more: it can read.
-    """
-    if start is not None:
-        plan = replace(plan, guided=0.0)
-    batches = StripBatches(corpus.hands, corpus.known, plan)
-    network = fit_strips(batches, plan, start=start, workers=workers, onlooker=onlooker)
-    warmth = temperature(network, corpus.validation) if corpus.validation else 1.0
-    return to_bytes(network, warmth)
+    def averages(self) -> StripNetwork:
+        """The network of the averaged weights."""
+        network = self.averaged.module
+        assert isinstance(network, StripNetwork)
+        return network
 
 
 def copied(network: StripNetwork) -> StripNetwork:
     """The same weights in a network of its own: reading folds the batch norms of the one that it is given."""
-    twin = StripNetwork(**network.built_from)
+    # Its random weights, which nobody needs, must not take the numbers that dropout would draw.
+    with torch.random.fork_rng(devices=[]):
+        twin = StripNetwork(**network.built_from)
     twin.load_state_dict(network.state_dict())
     return twin
 
@@ -308,6 +243,9 @@ def temperature(network: StripNetwork, known: Sequence[KnownStrip]) -> float:
 
 
 def whole_right(reader: StripReader, known: Sequence[KnownStrip]) -> float:
-    """The share of numbers of which every digit is right."""
-    readings = reader.read([k.strip for k in known])
-    return float(np.mean([r.digits == k.digits for r, k in zip(readings, known, strict=True)]))
+    """The share of numbers of which every digit is right on the likeliest path.
+
+    The likeliest string, over all its paths, takes long to find for a network that cannot read yet.
+    """
+    read = [ctc.greedy(ctc.digits_only(c)) for c in reader.columns([k.strip.pixels for k in known])]
+    return float(np.mean([found == k.digits for found, k in zip(read, known, strict=True)]))

@@ -1,5 +1,6 @@
 """Strips with known numbers: found on their pages by the product's own cleaning and layout."""
 
+import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -31,12 +32,16 @@ WIDEST = 400
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KnownStrip:
-    """A number whose digits are known: as it is read, and `large` (2, LARGE_ROWS, W) to be written anew."""
+    """A number whose digits are known: as it is read, and `large` (2, LARGE_ROWS, W) to be written anew.
+
+    `mark` are eight hex digits of its image's pixels, by which it is known again under any name.
+    """
 
     name: str
     digits: str
     strip: Strip
     large: Gray
+    mark: str
 
 
 def known_strips(
@@ -53,8 +58,22 @@ def known_strips(
         large = cut_strip(
             paper.ink, paper.mask, place, rows=LARGE_ROWS, digit=LARGER * DIGIT, margin=LARGE_MARGIN
         )
-        found.append(KnownStrip(name, digits, cut_strip(paper.ink, paper.mask, place), large.pixels))
+        strip = cut_strip(paper.ink, paper.mask, place)
+        found.append(KnownStrip(name, digits, strip, large.pixels, _mark(page)))
     return found
+
+
+def _mark(page: Page) -> str:
+    shape = np.array(page.pixels.shape, np.int64).tobytes()
+    return hashlib.sha256(shape + np.ascontiguousarray(page.pixels).tobytes()).hexdigest()[:8]
+
+
+def digest_of(strips: Sequence[KnownStrip]) -> str:
+    """Twelve hex digits over all images and their numbers."""
+    found = hashlib.sha256()
+    for strip in strips:
+        found.update(f"{strip.mark} {strip.digits}\n".encode())
+    return found.hexdigest()[:12]
 
 
 def whole_line(paper: CleanPage) -> Frame | None:

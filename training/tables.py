@@ -11,14 +11,17 @@ Table = tuple[tuple[str, ...], list[tuple[object, ...]]]
 
 
 def of_figures(document: Mapping[str, Figures]) -> Iterator[Table]:
-    """The tables that there is something to say in: digits, non-digits, each digit."""
+    """The tables that there is something to say in: digits, non-digits, numbers, each digit."""
     digits = {name: figures for name, figures in document.items() if "accuracy" in figures}
     others = {name: figures for name, figures in document.items() if "accepted_as_read" in figures}
+    numbers = {name: figures for name, figures in document.items() if "digit_error_rate" in figures}
     empty = [(name, figures["count"]) for name, figures in document.items() if not figures["count"]]
     if digits:
         yield _digits(digits)
     if others:
         yield _non_digits(others)
+    if numbers:
+        yield _numbers(numbers)
     if digits:
         yield _each_digit(digits)
     if empty:
@@ -37,11 +40,38 @@ def _digits(sets: Mapping[str, Figures]) -> Table:
             found["accuracy_over_all_classes"],
             found["calibration_error"],
             found["calibration_error_floor"],
-            *(f"{found[key]:.3f} ({_span(found, key, 3)})" for key in (f"coverage_at_{r:g}" for r in RATES)),
+            *(_accepted(found, rate) for rate in RATES),
         )
         for name, found in sets.items()
     ]
     return columns + rates, rows
+
+
+def _numbers(sets: Mapping[str, Figures]) -> Table:
+    columns = (
+        *("numbers, by the second reader", "count", "right", "95 %", "digits wrong"),
+        *("calibration error", "by chance alone"),
+    )
+    rates = tuple(f"accepted at {100 * rate:g} % error" for rate in RATES)
+    rows = [
+        (
+            name,
+            found["count"],
+            found["right"],
+            _span(found, "right"),
+            found["digit_error_rate"],
+            found["calibration_error"],
+            found["calibration_error_floor"],
+            *(_accepted(found, rate) for rate in RATES),
+        )
+        for name, found in sets.items()
+    ]
+    return columns + rates, rows
+
+
+def _accepted(found: Figures, rate: float) -> str:
+    key = f"coverage_at_{rate:g}"
+    return f"{found[key]:.3f} ({_span(found, key, 3)})"
 
 
 def _non_digits(sets: Mapping[str, Figures]) -> Table:

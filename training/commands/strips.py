@@ -46,12 +46,16 @@ def strips(
         int | None, typer.Option(min=0, help="The same seed draws the same numbers.", show_default="1")
     ] = None,
     workers: Annotated[int, typer.Option(min=0, max=64, help="Processes that draw the batches.")] = 1,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Throw away the checkpoints of an interrupted training.")
+    ] = False,
     settings: SettingsFile = None,
     quiet: Quiet = False,
 ) -> None:
     """Train the second reader, of whole numbers, and put it beside a run's network.
 
     It learns from numbers drawn with the digits of MNIST, from cheque strips, and from strips of your own.
+    Interrupted, the same command goes on from its last checkpoint to the same result.
     """
     from processor.commands.console import print_line
     from processor.errors import BadCommand
@@ -69,5 +73,6 @@ def strips(
         start=None if start is None else find_folder(loaded, start),
         own=own,
         table=table,
+        restart=restart,
     )
     print_line(str(train_strips(order, words).path))
