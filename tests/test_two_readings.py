@@ -18,7 +18,7 @@ from processor.results.annotate import annotate
 from processor.results.database import columns_of, open_database, open_read_only, reading, writing
 from processor.results.number_strip import number_strip, quarter_turns
 from processor.results.queries import run_select, scan_report
-from processor.results.rejected_sheet import MOST_MARKS, rejected_sheet
+from processor.results.rejected_sheet import COLUMNS, MOST_MARKS, rejected_sheet
 from processor.results.replacement import stored_reading, stored_scans
 from processor.results.schema import digits, two_readings
 from tests.sample_readings import a_blob, a_digit, a_number, a_page, a_result
@@ -227,7 +227,7 @@ def test_a_page_that_lies_on_its_side_is_shown_upright(skew: float, turns: int) 
     shown = Page(number=1, pixels=pixels, dpi=None)
     strip = np.asarray(number_strip(shown, number | {"width": wide, "height": high}, [], None, turns))
     rows, columns = np.nonzero(strip[:150, :, 0] < 20)
-    dark_rows, dark_columns = np.nonzero(strip[:150, :350, 0] < 100)
+    dark_rows, dark_columns = np.nonzero(strip[:150, :300, 0] < 100)
     assert dark_columns.max() - dark_columns.min() == pytest.approx(216, abs=6)
     assert (rows.mean() < dark_rows.mean(), columns.mean() < dark_columns.mean()) == (True, True)
 
@@ -244,6 +244,14 @@ def test_every_rejected_mark_has_a_row_that_says_what_it_was_taken_for() -> None
     both = rejected_sheet(page(), [blob_row(1, "text", "8"), blob_row(2, "speck", None)])
     assert both.height > 1.8 * first.height
     assert ink(first) > 100
+
+
+def test_many_marks_stand_in_columns() -> None:
+    one, many = (
+        rejected_sheet(page(), [blob_row(n, "text", "8") for n in range(count)]) for count in (3, 60)
+    )
+    assert many.width == COLUMNS * one.width
+    assert many.height == 5 * one.height
 
 
 def test_a_page_of_prose_is_cut_short_and_an_empty_one_says_so() -> None:

@@ -19,7 +19,7 @@ MARGIN = 0.6
 LONGEST = 6000
 """No strip is longer: what was taken for one number may be all that stands in a row."""
 
-NARROWEST = 420
+NARROWEST = 680
 LETTERS = 16
 
 Fields = Mapping[str, Any]
