@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from processor.records import Box, Cause, Gray, Rejection
 from processor.rejection import geometry, open_set, strokes
-from processor.segmentation.blobs import Blob
+from processor.segmentation.blobs import Blob, union
 from processor.segmentation.hypotheses import Candidate, Part, cuts, propose
 from processor.segmentation.lattice import Hypothesis, best_path
-from processor.segmentation.separators import SMALL, hangs
+from processor.segmentation.separators import NARROW, SMALL, hangs
 from processor.segmentation.spelling import Step
 from processor.segmentation.splitting import split, stroke_width
+from processor.segmentation.stacks import line_stacks
 from processor.words import Mark, Seen, without_words
 
 Classify = Callable[[Sequence[Gray]], tuple[NDArray[np.float32], NDArray[np.float32]]]
@@ -80,9 +81,12 @@ def make_line(
     """The line of `blobs` (left to right) on a page of (height, width) pixels, written with a `pen_width`.
 
     A line is measured by its own characters, so small figures beside large ones are no specks; one or two
-    marks alone are measured by the page's digits.
+    marks alone are measured by the page's digits. The pieces of a broken digit are one character.
     """
-    heights = np.array([b.box.height for b in blobs], np.float64)
+    columns = line_stacks([b.box for b in blobs], page_digit_height)
+    blobs = [blobs[i] for column in columns for i in column]
+    at = iter(blobs)
+    heights = np.array([Box.around(next(at).box for _ in column).height for column in columns], np.float64)
     high = heights[heights >= 0.5 * heights.max()]
     height = float(np.median(high))
     measured = len(high) >= CHARACTERS and height >= SMALL_PRINT * page_digit_height
@@ -109,7 +113,7 @@ def make_line(
 
 def _judge_hanging(box: Box, line: Sequence[Box], height: float) -> Rejection | None:
     """Why a low mark beside characters of a line `height` px high is a comma or a point, no small digit."""
-    if box.height > SMALL * height:
+    if box.height > SMALL * height or box.width > NARROW * height:
         return None
     near = [b for b in line if b.height >= HIGH * height and _gap(b, box) <= BESIDE * height]
     if not near:
@@ -196,12 +200,17 @@ def _parts(line: Line, alone: dict[Blob, Seen]) -> list[Part]:
 
 
 def _candidates(line: Line, parts: Sequence[Part]) -> list[Candidate]:
-    """The runs of parts that may be a digit, and every blob whole, as it came."""
-    whole: dict[tuple[int, int], Candidate] = {}
-    for parent, run in groupby(range(len(parts)), key=lambda i: parts[i].parent):
+    """The runs of parts that may be a digit, every blob whole, as it came, and every broken digit whole."""
+    spans: list[tuple[int, int]] = []
+    for _, run in groupby(range(len(parts)), key=lambda i: parts[i].parent):
         indices = list(run)
-        span = indices[0], indices[-1] + 1
-        whole[span] = Candidate(*span, line.blobs[parent])
+        spans.append((indices[0], indices[-1] + 1))
+    whole: dict[tuple[int, int], Candidate] = {}
+    for stack in line_stacks([blob.box for blob in line.blobs], line.page_digit_height):
+        if max(stack) - min(stack) == len(stack) - 1:
+            span = spans[min(stack)][0], spans[max(stack)][1]
+            whole[span] = Candidate(*span, union([line.blobs[i] for i in stack]), joins=len(stack) - 1)
+    whole |= {span: Candidate(*span, blob) for span, blob in zip(spans, line.blobs, strict=True)}
     runs = propose(parts, line.height)
     return [c for c in runs if (c.start, c.stop) not in whole] + list(whole.values())
 

@@ -86,7 +86,7 @@ def load_reader(settings: LoadedSettings, folder: Path | None = None) -> Reader:
 def read_page(page: Page, reader: Reader) -> PageReading:
     """Everything that is read from one page, with every box on the page as it came."""
     paper, blobs = _upright(page, reader)
-    groups = group_lines([b.box for b in blobs])
+    groups = group_lines([b.box for b in blobs], paper.digit_height)
     pen = pen_width(blobs, paper.digit_height)
     cut_out = one_line(groups, blobs, paper.mask.shape[0])
     lines = [

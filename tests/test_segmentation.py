@@ -263,3 +263,23 @@ def test_a_number_at_the_edge_may_be_cut_off() -> None:
 def test_reading_order_is_by_rows_then_columns() -> None:
     boxes = [Box(300, 5, 20, 40), Box(0, 0, 20, 40), Box(0, 100, 20, 40), Box(300, 95, 20, 40)]
     assert reading_order(boxes) == [1, 0, 2, 3]
+
+
+def test_low_digits_stand_on_the_line_of_the_others() -> None:
+    flat_two, four, three = Box(100, 119, 34, 21), Box(138, 95, 26, 45), Box(172, 100, 26, 40)
+    boxes = [flat_two, four, three]
+    assert group_lines(boxes) == [[0, 1, 2]]
+    assert split_numbers(boxes, [], OPEN) == [[0, 1, 2]]
+    raised = [Box(100, 96, 34, 21), four, three]
+    assert split_numbers(raised, [], OPEN) == [[0], [1, 2]]
+
+
+def test_ones_in_the_cells_of_a_comb_are_one_line() -> None:
+    ones = [Box(100 + 62 * i, 100, 5, 40) for i in range(4)]
+    assert group_lines(ones) == [[0, 1, 2, 3]]
+    assert len(group_lines([Box(100 + 100 * i, 100, 5, 40) for i in range(4)])) == 4
+
+
+def test_the_pieces_of_a_broken_digit_are_in_its_line() -> None:
+    boxes = [Box(60, 100, 24, 40), Box(100, 122, 24, 18), Box(104, 100, 16, 18), Box(140, 100, 24, 40)]
+    assert group_lines(boxes, 40.0) == [[0, 2, 1, 3]]

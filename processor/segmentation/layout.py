@@ -7,12 +7,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processor.records import Box, Mask
+from processor.segmentation.combs import (
+    COMB_PITCH,
+    COMB_REACH,
+    cells_of,
+    comb_lacks,
+    count_dividers,
+    is_comb,
+)
+from processor.segmentation.stacks import find_stacks
 
 NEIGHBOUR_GAP = 1.4
 """Blobs of one line are at most this many of their heights apart."""
 
 LIKE_HEIGHTS = 1.8
-"""Blobs of one line differ in height by at most this factor."""
+"""Blobs of one line differ in height by at most this factor,"""
+
+FEET = 0.2
+LEVEL_HEIGHTS = 2.6
+"""... or this one, where their feet differ by at most this share of the taller one's height: a flat 2 or 5
+is half as high as the digits beside it, and stands on the line with them."""
 
 NUMBER_GAP = 0.95
 """Digits of one number are at most this many of their heights apart, measured between their boxes."""
@@ -33,12 +47,6 @@ WIDE_GAP = 0.65
 PIECE = 0.25
 """... unless it is lower than this share of the digits: a point, a comma."""
 
-COMB_PITCH = 2.2
-"""The cells of a comb are at most this many digit heights wide."""
-
-DIVIDED = 0.6
-"""A divider between two digits runs beside this share of their common height."""
-
 LOW = 0.45
 """A blob lower than this share of its line's height is an attachment: a point, a dash, a broken stroke."""
 
@@ -47,15 +55,18 @@ LOW_HANGING = 0.55
 """A comma begins at most so far below the line, and may be so high: its middle may stand below the line."""
 
 
-def group_lines(boxes: Sequence[Box]) -> list[list[int]]:
+def group_lines(boxes: Sequence[Box], digit_height: float = 0.0) -> list[list[int]]:
     """Indices of `boxes` that stand in one line of writing, each group from left to right.
 
     Tall blobs are linked with like neighbours; low ones join the line whose band they lie in, or stay alone.
+    The pieces of a broken character count as one; `digit_height` is that of the page's digits, in pixels.
     """
     if not boxes:
         return []
-    table = np.array([(b.x, b.y, b.right, b.bottom) for b in boxes], np.float64)
-    parents = list(range(len(boxes)))
+    stacks = find_stacks(boxes, digit_height)
+    whole = [Box.around(boxes[i] for i in stack) for stack in stacks]
+    table = np.array([(b.x, b.y, b.right, b.bottom) for b in whole], np.float64)
+    parents = list(range(len(whole)))
     order = np.argsort(table[:, 0], kind="stable")
     for rank, i in enumerate(order):
         for j in _linked(table, int(i), order[rank + 1 :]):
@@ -64,20 +75,24 @@ def group_lines(boxes: Sequence[Box]) -> list[list[int]]:
     for i in order:
         groups.setdefault(_root(parents, int(i)), []).append(int(i))
     merged = _attach_low(table, list(groups.values()))
-    return [sorted(g, key=lambda i: (boxes[i].centre[0], boxes[i].y)) for g in merged]
+    in_order = [sorted(g, key=lambda i: (whole[i].centre[0], whole[i].y)) for g in merged]
+    return [[i for stack in group for i in stacks[stack]] for group in in_order]
 
 
 def _linked(table: NDArray[np.float64], i: int, later: NDArray[np.int64]) -> NDArray[np.int64]:
     """Those of the blobs `later` (further right) that continue the line of blob `i`."""
-    _, y0, x1, y1 = table[i]
+    x0, y0, x1, y1 = table[i]
     height = y1 - y0
-    near = later[table[later, 0] - x1 <= NEIGHBOUR_GAP * 2.5 * height]
+    near = later[table[later, 0] - x1 <= COMB_PITCH * LEVEL_HEIGHTS * height]
     heights = table[near, 3] - table[near, 1]
     taller, lower = np.maximum(heights, height), np.minimum(heights, height)
     gap = table[near, 0] - x1
+    pitch = (table[near, 0] + table[near, 2] - x0 - x1) / 2
     overlap = np.minimum(table[near, 3], y1) - np.maximum(table[near, 1], y0)
-    like = (taller <= LIKE_HEIGHTS * lower) & (overlap >= 0.5 * lower) & (gap <= NEIGHBOUR_GAP * taller)
-    return np.asarray(near[like], np.int64)
+    level = np.abs(table[near, 3] - y1) <= FEET * taller
+    like = taller <= np.where(level, LEVEL_HEIGHTS, LIKE_HEIGHTS) * lower
+    beside = (gap <= NEIGHBOUR_GAP * taller) | (pitch <= COMB_PITCH * taller)
+    return np.asarray(near[like & beside & (overlap >= 0.5 * lower)], np.int64)
 
 
 def _root(parents: list[int], i: int) -> int:
@@ -122,8 +137,8 @@ def split_numbers(boxes: Sequence[Box], others: Sequence[Box], dividers: Mask) -
     commas, which may stand in a gap; `dividers` is the page's (H, W) mask of upright ruled lines, which
     separate numbers, unless every digit has a cell of its own: a comb holds one number.
     """
-    cells = _cells(boxes, dividers)
-    comb = _is_comb(boxes, cells)
+    cells = cells_of(boxes, dividers)
+    comb = is_comb(boxes, cells)
     numbers: list[list[int]] = []
     for i, box in enumerate(boxes):
         before = i - 1
@@ -133,27 +148,6 @@ def split_numbers(boxes: Sequence[Box], others: Sequence[Box], dividers: Mask) -
         else:
             numbers.append([i])
     return numbers
-
-
-def _cells(boxes: Sequence[Box], dividers: Mask) -> list[int]:
-    """The number of dividers that stand to the left of each of `boxes`, within the line."""
-    cells = [0] * len(boxes)
-    for i in range(1, len(boxes)):
-        left, right = boxes[i - 1], boxes[i]
-        top, bottom = max(left.y, right.y), min(left.bottom, right.bottom)
-        between = dividers[top:bottom, int(left.centre[0]) : int(right.centre[0])]
-        divided = between.size > 0 and between.any(axis=1).mean() > DIVIDED
-        cells[i] = cells[i - 1] + int(divided)
-    return cells
-
-
-def _is_comb(boxes: Sequence[Box], cells: Sequence[int]) -> bool:
-    """Whether the boxes stand one to a cell, in neighbouring narrow cells."""
-    if len(boxes) < 2 or len(set(cells)) < len(cells):
-        return False
-    steps = np.diff([b.centre[0] for b in boxes])
-    height = float(np.median([b.height for b in boxes]))
-    return bool(steps.max() <= COMB_PITCH * height and steps.max() <= 2 * steps.min())
 
 
 def _continues(left: Box, right: Box, others: Sequence[Box]) -> bool:
@@ -166,7 +160,9 @@ def _continues(left: Box, right: Box, others: Sequence[Box]) -> bool:
         for o in others
     )
     gap = (SEPARATED_GAP if separated else NUMBER_GAP) * taller
-    return level and taller <= DIGITS_ALIKE * lower and right.x - left.right <= gap
+    feet = abs(left.bottom - right.bottom) <= FEET * taller
+    alike = taller <= (LEVEL_HEIGHTS if feet else DIGITS_ALIKE) * lower
+    return level and alike and right.x - left.right <= gap
 
 
 def may_lack_digits(
@@ -179,8 +175,8 @@ def may_lack_digits(
     """Whether the number with these `digits` and `separators` may go on: a person has to look.
 
     It may where one of the `unread` marks stands close by, where another of the page's digits stands a little
-    too far away to be its own and no divider between (the dividers of a comb part nothing), where a gap in it
-    has room for a digit, or where it lies at the edge of the page.
+    too far away to be its own and no divider between (the dividers of a comb part nothing), where a cell of
+    its comb was not read, where a gap in it has room for a digit, or where it lies at the edge of the page.
     """
     number = Box.around(digits)
     page_height, page_width = dividers.shape
@@ -188,17 +184,22 @@ def may_lack_digits(
         return True
     height = float(np.median([b.height for b in digits]))
     in_order = sorted(digits, key=_left)
-    comb = len(set(_cells(in_order, dividers))) > 1
+    comb = cells_of(in_order, dividers)[-1] > 0
     gaps = [right.x - left.right for left, right in pairwise(sorted([*digits, *separators], key=_left))]
     if not comb and any(gap > WIDE_GAP * height for gap in gaps):
         return True
-    others = [b for b in page_digits if b not in digits]
-    near = _beside(number, unread, LETTER_GAP * height) + _beside(number, others, OTHER_GAP * height)
-    return any(
-        box.height >= PIECE * height
-        and (comb or len(set(_cells(sorted([number, box], key=lambda b: b.x), dividers))) == 1)
-        for box in near
-    )
+    high = [box for box in unread if box.height >= PIECE * height]
+    others = [box for box in page_digits if box not in digits and box.height >= PIECE * height]
+    level = _beside(number, high, COMB_REACH * height), _beside(number, others, COMB_REACH * height)
+    if comb_lacks(in_order, *level, dividers):
+        return True
+    near = _beside(number, level[0], LETTER_GAP * height) + _beside(number, level[1], OTHER_GAP * height)
+    return any(comb or not _divided(number, box, dividers) for box in near)
+
+
+def _divided(one: Box, other: Box, dividers: Mask) -> bool:
+    left, right = sorted((one, other), key=_left)
+    return count_dividers(left, right, dividers) > 0
 
 
 def _left(box: Box) -> int:

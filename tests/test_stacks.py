@@ -1,0 +1,90 @@
+"""Broken characters: which pieces of ink are one, and which are two rows or two neighbours."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from processor.records import Box
+from processor.segmentation.stacks import find_stacks, line_stacks
+
+HEIGHT = 40.0
+HEAD, FOOT = Box(104, 100, 16, 17), Box(100, 120, 24, 20)
+"""The two halves of a 2 that is broken at its waist."""
+
+
+def whole(*places: tuple[int, int], height: int = 40) -> list[Box]:
+    return [Box(x, y, 24, height) for x, y in places]
+
+
+def test_the_halves_of_a_broken_digit_are_one() -> None:
+    boxes = [*whole((60, 100)), FOOT, *whole((140, 100)), HEAD]
+    assert find_stacks(boxes, HEIGHT) == [[0], [3, 1], [2]]
+
+
+def test_the_loose_bar_of_a_five_is_a_piece_of_it() -> None:
+    bar, body = Box(104, 100, 22, 6), Box(100, 108, 18, 32)
+    assert find_stacks([body, bar], HEIGHT) == [[1, 0]]
+
+
+def test_three_pieces_are_one() -> None:
+    pieces = [Box(100, 100, 20, 12), Box(102, 114, 18, 11), Box(99, 128, 20, 12)]
+    assert find_stacks(pieces, HEIGHT) == [[0, 1, 2]]
+
+
+@pytest.mark.parametrize("step", [44, 48, 60])
+def test_two_rows_of_digits_are_two_however_close(step: int) -> None:
+    rows = whole(*((100 + 32 * i, 100 + step * row) for i in range(4) for row in range(3)))
+    assert len(find_stacks(rows, HEIGHT)) == 12
+
+
+def test_two_rows_of_small_figures_are_two_though_a_title_is_as_high_as_both() -> None:
+    rows = whole(*((100 + 32 * i, 100 + 19 * row) for i in range(4) for row in range(2)), height=17)
+    assert len(find_stacks([*rows, Box(800, 20, 30, 36)], 17.0)) == 9
+
+
+def test_where_small_print_sets_the_scale_digits_near_by_tell_how_high_a_digit_is() -> None:
+    beside = whole((60, 100), (140, 100))
+    assert find_stacks([HEAD, FOOT], 18.0) == [[0], [1]]
+    assert find_stacks([HEAD, FOOT, *beside], 18.0) == [[0, 1], [2], [3]]
+
+
+def test_a_one_under_the_bar_of_a_seven_stands_beside_it() -> None:
+    seven, one = Box(100, 105, 30, 33), Box(122, 112, 6, 28)
+    assert len(find_stacks([seven, one], HEIGHT)) == 2
+
+
+def test_a_speck_above_a_digit_is_none_of_its_pieces() -> None:
+    assert len(find_stacks([*whole((100, 100)), Box(108, 92, 4, 4)], HEIGHT)) == 2
+
+
+def test_in_a_line_pieces_stand_together_and_in_order() -> None:
+    boxes = [FOOT, *whole((140, 100), (60, 100)), HEAD]
+    assert line_stacks(boxes, HEIGHT) == [[2], [3, 0], [1]]
+    assert line_stacks([], HEIGHT) == find_stacks([], HEIGHT) == []
+
+
+places = st.tuples(st.integers(0, 200), st.integers(0, 200), st.integers(1, 40), st.integers(1, 40))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(places, max_size=30))
+def test_every_box_is_in_one_stack(values: list[tuple[int, int, int, int]]) -> None:
+    boxes = [Box(*value) for value in values]
+    for found in (find_stacks(boxes, 30.0), line_stacks(boxes, 30.0)):
+        assert sorted(i for stack in found for i in stack) == list(range(len(boxes)))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(places, max_size=20), st.integers(0, 100), st.integers(0, 100))
+def test_stacks_do_not_depend_on_the_place_on_the_page(
+    values: list[tuple[int, int, int, int]], right: int, down: int
+) -> None:
+    boxes = [Box(*value) for value in values]
+    moved = [Box(b.x + right, b.y + down, b.width, b.height) for b in boxes]
+    assert find_stacks(moved, 30.0) == find_stacks(boxes, 30.0)
+
+
+def test_hundreds_of_marks_take_no_time_to_speak_of() -> None:
+    places = np.random.default_rng(1).integers(0, 3000, (1500, 2))
+    assert len(find_stacks([Box(int(x), int(y), 20, 17) for x, y in places], HEIGHT)) <= 1500
