@@ -15,6 +15,7 @@ from processor.errors import BadDatabase
 from processor.intake import queue
 from processor.prediction.archive import find_model
 from processor.prediction.classifier import Classifier
+from processor.prediction.strip_reader import StripReader
 from processor.records import Box, DigitReading, NumberReading, Status
 from processor.results.database import open_database, writing
 from processor.results.originals import kept_name
@@ -22,7 +23,7 @@ from processor.results.schema import corrections, digits, numbers
 from processor.settings import load as load_settings
 from tests.sample_readings import a_page, a_result
 from tests.test_alignment import ARCHIVE, strip
-from training.corrections import corrected_digits
+from training.corrections import corrected_digits, corrected_strips
 from training.inks import NONE, own_of
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -243,3 +244,21 @@ def test_without_a_database_the_remedy_is_named(home: Path) -> None:
     assert home.is_dir()
     with pytest.raises(BadDatabase, match="no database"):
         corrected_digits(load_settings())
+
+
+@pytest.mark.parametrize("lying", [False, True])
+def test_a_number_corrected_as_a_whole_is_a_strip_that_judges_second_readers(home: Path, lying: bool) -> None:
+    project = Project(home, lying=lying)
+    project.correct("4095", "4.096", number=1)
+    found = corrected_strips(project.settings, "corrections")
+    assert (found.name, found.files, found.digits) == ("corrections", ("form.png",), ("4096",))
+    (reading,) = StripReader.load(MODEL).read(found.strips)
+    assert len(reading.digits) == 4
+    assert reading.digits.startswith("409")
+
+
+def test_digits_and_what_is_no_number_are_no_strips(project: Project) -> None:
+    project.correct("5", "6", digit=4)
+    assert len(corrected_strips(project.settings, "corrections")) == 0
+    project.correct("4095", None, number=1, hour=1)
+    assert len(corrected_strips(project.settings, "corrections")) == 0

@@ -92,7 +92,7 @@ def aligned_digits(
     classifier: Classifies,
     *,
     with_pieces: bool = True,
-    notice: Callable[[str], None] = ignore,
+    notice: Callable[[str], object] = ignore,
     held_out: Container[str] = (),
 ) -> Inks:
     """The digits on the strips of `folder` whose numbers stand in `table` (columns `file`, `digits`).
@@ -133,7 +133,7 @@ def aligned_digits(
 
 
 def known_pages(
-    folder: Path, table: Path, *, notice: Callable[[str], None] = ignore, held_out: Container[str] = ()
+    folder: Path, table: Path, *, notice: Callable[[str], object] = ignore, held_out: Container[str] = ()
 ) -> Iterator[tuple[str, str, Page]]:
     """Name, digits and page of each strip of `folder` whose number stands in `table`; see `aligned_digits`.
 
@@ -169,18 +169,22 @@ def align(
     The likeliest over the lines of writing, each for itself and all ink together. Only ink that is for the
     most part inside `within`, a box of the original page, counts where that is given.
     """
-    blobs = find_blobs(paper.mask, max(3, round(GRAIN * paper.digit_height)))
-    if within is not None:
-        # Not clipped to the page's right and lower edge, which cannot make ink belong to the number.
-        places = [paper.original_box(blob.box, blob.mask, _FAR, _FAR) for blob in blobs]
-        blobs = [
-            blob for blob, place in zip(blobs, places, strict=True) if _share_inside(place, within) > 0.5
-        ]
+    blobs = blobs_within(paper, within)
     lines = [[blobs[i] for i in group] for group in group_lines([blob.box for blob in blobs])]
     if len(lines) > 1:
         lines.append(sorted(blobs, key=lambda blob: blob.box.centre[0]))
     found = [aligned for line in lines if (aligned := _align_line(line, paper.ink, digits, classifier))]
     return min(found, key=lambda a: (a.fault is not None, -a.likelihood), default=None)
+
+
+def blobs_within(paper: CleanPage, within: Box | None) -> list[Blob]:
+    """The marks of `paper` that lie for the most part in `within`, a box of the original page, or all."""
+    blobs = find_blobs(paper.mask, max(3, round(GRAIN * paper.digit_height)))
+    if within is None:
+        return blobs
+    # Not clipped to the page's right and lower edge, which cannot make ink belong to the number.
+    places = [paper.original_box(blob.box, blob.mask, _FAR, _FAR) for blob in blobs]
+    return [blob for blob, place in zip(blobs, places, strict=True) if _share_inside(place, within) > 0.5]
 
 
 def _align_line(line: Sequence[Blob], ink: Gray, digits: str, classifier: Classifies) -> Alignment | None:
@@ -301,7 +305,7 @@ def _strip(folder: Path, table: Path, name: str, held_out: Container[str]) -> Pa
     raise BadScan(f"{name} is not in {folder}.")
 
 
-def _rows(table: Path, notice: Callable[[str], None]) -> Iterator[tuple[str, str]]:
+def _rows(table: Path, notice: Callable[[str], object]) -> Iterator[tuple[str, str]]:
     """File and digits of each row; rows that say no number are named. Raises BadCommand."""
     rows = read_table(table)
     head = [cell.strip().lower() for cell in rows[0]] if rows else []

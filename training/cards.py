@@ -15,6 +15,7 @@ def card(manifest: Mapping[str, Any], plots: Sequence[str] = ()) -> str:
         _figures(manifest["metrics"]),
         "## Accepting",
         _thresholds(manifest),
+        *_second_reader(manifest.get("second_reader")),
         "## Data",
         _table(("source", "samples", "licence", "digest"), _data(manifest["data"])),
         "## Recipe",
@@ -57,6 +58,22 @@ def _thresholds(manifest: Mapping[str, Any]) -> str:
         ((row["max_error_rate"], row["confidence"], row.get("coverage", "")) for row in rows),
     )
     return f"Temperature {_text(manifest['temperature'])}.\n\n{table}"
+
+
+def _second_reader(account: Any) -> Iterable[str]:
+    """What is told of the reader of whole numbers; its figures stand with the others."""
+    if not _is_map(account):
+        return
+    start = account.get("started_from")
+    begun = f"It went on from that of {_text(start)}." if start else "It was trained from scratch."
+    yield "## Second reader"
+    yield (
+        f"Reads whole numbers. {begun} Temperature {_text(account.get('temperature'))}, by "
+        f"{_text(account.get('kept_out'))} strips kept out of its training."
+    )
+    rows = account.get("data")
+    yield _table(("source", "samples", "licence", "digest"), _data(rows if isinstance(rows, list) else []))
+    yield _table(("key", "value"), _flat(account.get("plan"), "plan"))
 
 
 def _data(rows: Iterable[Any]) -> Iterable[tuple[object, ...]]:

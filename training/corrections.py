@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,15 +17,17 @@ from processor.pages.cleaning import clean, moved_by, to_gray, turn_quarters, up
 from processor.pages.scans import decode
 from processor.prediction.archive import find_model
 from processor.prediction.classifier import Classifier
+from processor.prediction.strips import Strip, cut_strip, frame
 from processor.records import Box, Page, Status
 from processor.results.database import open_read_only, reading
 from processor.results.originals import find_original
 from processor.results.publish import file_name
 from processor.results.schema import corrections, digits, numbers, pages, scans
 from processor.settings import LoadedSettings
-from training.alignment import align, cut_aligned, ignore
+from training.alignment import align, blobs_within, cut_aligned, ignore
 from training.cutting import Labelled, cut_boxes
 from training.inks import NONE, Inks, collect
+from training.strip_sets import StripSet
 
 _NO_DIGIT = frozenset(("", "none"))
 _NOT_DIGITS = re.compile(r"[^0-9]")
@@ -37,13 +39,15 @@ Row = Mapping[str, Any]
 class Correction:
     """What a person says stands in `boxes` of a page, left to right; no `digits` where it is no number.
 
-    `whole` is the number's own box where the digits were read in another count than they are.
+    `number` is the number's own box where it was corrected as a whole, `miscounted` whether its digits were
+    read in another count than they are.
     """
 
     scan: Row
     boxes: tuple[Box, ...]
     digits: str
-    whole: Box | None = None
+    number: Box | None = None
+    miscounted: bool = False
 
 
 def corrected_digits(settings: LoadedSettings, *, notice: Callable[[str], object] = ignore) -> Inks:
@@ -54,16 +58,10 @@ def corrected_digits(settings: LoadedSettings, *, notice: Callable[[str], object
     original is gone, or that cannot be made out, is named to `notice` and left out.
     Raises BadDatabase where there is no database.
     """
-    engine = open_read_only(settings.database_url)
-    try:
-        with reading(engine) as connection:
-            found = _corrections(connection, notice)
-    finally:
-        engine.dispose()
-    cutter = _Cutter(settings, notice)
+    found = _found(settings, notice)
+    cutter = _Cutter(settings, notice, _Digits(settings).cut)
     labelled: list[Labelled] = []
     groups: list[int] = []
-    found.sort(key=lambda c: (c.scan["scan_id"], c.scan["page"]))
     for scan_id, of_scan in groupby(found, key=lambda c: int(c.scan["scan_id"])):
         cut = cutter.of_scan(list(of_scan))
         labelled += cut
@@ -71,29 +69,55 @@ def corrected_digits(settings: LoadedSettings, *, notice: Callable[[str], object
     return collect("corrections", [c[0] for c in labelled], [c[1] for c in labelled], groups)
 
 
+def corrected_strips(
+    settings: LoadedSettings, name: str, *, notice: Callable[[str], object] = ignore
+) -> StripSet:
+    """The strip of every number that a person corrected as a whole, under the set's `name`.
+
+    As of `corrected_digits`; what was said to be no number is left out.
+    """
+    found = [c for c in _found(settings, notice) if c.number is not None and c.digits]
+    cutter = _Cutter(settings, notice, _strip)
+    cut: list[tuple[Correction, Strip]] = []
+    for _, of_scan in groupby(found, key=lambda c: int(c.scan["scan_id"])):
+        cut += cutter.of_scan(list(of_scan))
+    files, digits = tuple(str(c.scan["file"]) for c, _ in cut), tuple(c.digits for c, _ in cut)
+    return StripSet(name, files, digits, tuple(strip for _, strip in cut))
+
+
+def _found(settings: LoadedSettings, notice: Callable[[str], object]) -> list[Correction]:
+    """The corrections that hold, those of one page together."""
+    engine = open_read_only(settings.database_url)
+    try:
+        with reading(engine) as connection:
+            found = _corrections(connection, notice)
+    finally:
+        engine.dispose()
+    return sorted(found, key=lambda c: (c.scan["scan_id"], c.scan["page"]))
+
+
+_Cut = TypeVar("_Cut")
+
+
 @dataclass
-class _Cutter:
-    """Cuts corrections out of their scans; the model is loaded only where digits were miscounted."""
+class _Cutter(Generic[_Cut]):
+    """Cuts corrections out of their scans; `cut` does it on an upright page, or gives nothing."""
 
     settings: LoadedSettings
     notice: Callable[[str], object]
+    cut: Callable[[Page, Correction], list[_Cut]]
 
-    @cached_property
-    def classifier(self) -> Classifier:
-        values = self.settings.values.recognition
-        return Classifier.load(find_model(self.settings.models_archive, values.model).path)
-
-    def of_scan(self, found: Sequence[Correction]) -> list[Labelled]:
+    def of_scan(self, found: Sequence[Correction]) -> list[_Cut]:
         scan, values = found[0].scan, self.settings.values
         name = str(scan["file"])
-        labelled: list[Labelled] = []
+        found_here: list[_Cut] = []
         wanted = {page: list(of_page) for page, of_page in groupby(found, key=lambda c: int(c.scan["page"]))}
         try:
             path = find_original(
                 Path(file_name(scan["source"])), file_name(name), scan["sha256"], self.settings.results
             )
             for page in decode(path.read_bytes(), name, values.limits, values.intake.pdf_dpi):
-                labelled += self._of_page(page, wanted.pop(page.number, []))
+                found_here += self._of_page(page, wanted.pop(page.number, []))
                 if not wanted:
                     break
         except (BadScan, Transient, OSError) as error:
@@ -102,9 +126,9 @@ class _Cutter:
         else:
             if wanted:
                 self.notice(f"{name}: {_counted(sum(map(len, wanted.values())))} lost, it has no such page")
-        return labelled
+        return found_here
 
-    def _of_page(self, page: Page, found: Sequence[Correction]) -> list[Labelled]:
+    def _of_page(self, page: Page, found: Sequence[Correction]) -> list[_Cut]:
         if not found:
             return []
         row = found[0].scan
@@ -116,19 +140,38 @@ class _Cutter:
         gray, back = turn_quarters(upright_polarity(to_gray(page.pixels)), round(-row["skew_degrees"] / 90))
         upwards = np.asarray(np.linalg.inv(back), np.float64)
         upright = Page(number=page.number, pixels=gray, dpi=page.dpi)
-        labelled: list[Labelled] = []
+        made: list[_Cut] = []
         for correction in (_turned(correction, upwards) for correction in found):
-            cut = self._cut(upright, correction)
+            cut = self.cut(upright, correction)
             if not cut:
                 said = correction.digits or "no digit"
                 self.notice(f"{where}: the correction to {said} cannot be made out in its ink")
-            labelled += cut
-        return labelled
+            made += cut
+        return made
 
-    def _cut(self, page: Page, correction: Correction) -> list[Labelled]:
-        if correction.whole is not None:
+
+def _strip(page: Page, correction: Correction) -> list[tuple[Correction, Strip]]:
+    """The corrected number as the second reader sees it, nothing where there is no ink of it."""
+    paper = clean(page)
+    boxes = [blob.box for blob in blobs_within(paper, correction.number)]
+    return [(correction, cut_strip(paper.ink, paper.mask, frame(boxes)))] if boxes else []
+
+
+@dataclass
+class _Digits:
+    """Cuts the digits of corrections; the model is loaded only where they were miscounted."""
+
+    settings: LoadedSettings
+
+    @cached_property
+    def classifier(self) -> Classifier:
+        values = self.settings.values.recognition
+        return Classifier.load(find_model(self.settings.models_archive, values.model).path)
+
+    def cut(self, page: Page, correction: Correction) -> list[Labelled]:
+        if correction.miscounted:
             paper = clean(page)
-            aligned = align(paper, correction.digits, self.classifier, correction.whole)
+            aligned = align(paper, correction.digits, self.classifier, correction.number)
             if aligned is None or aligned.fault:
                 return []
             return cut_aligned(paper, aligned, correction.digits, with_pieces=False)
@@ -139,8 +182,8 @@ class _Cutter:
 def _turned(correction: Correction, homography: NDArray[np.float64]) -> Correction:
     """The same correction, its boxes where they lie under a (3, 3) `homography` by quarter turns."""
     boxes = tuple(_moved(box, homography) for box in correction.boxes)
-    whole = None if correction.whole is None else _moved(correction.whole, homography)
-    return replace(correction, boxes=boxes, whole=whole)
+    number = None if correction.number is None else _moved(correction.number, homography)
+    return replace(correction, boxes=boxes, number=number)
 
 
 def _moved(box: Box, homography: NDArray[np.float64]) -> Box:
@@ -192,7 +235,7 @@ def _number(connection: Connection, number_id: int, members: Sequence[Row], now:
     said = _NOT_DIGITS.sub("", now)
     boxes = tuple(Box(m["x"], m["y"], m["width"], m["height"]) for m in members)
     counted = not said or len(said) == len(boxes)
-    return Correction(row, boxes, said, None if counted else _box(row))
+    return Correction(row, boxes, said, _box(row), miscounted=not counted)
 
 
 def _members(connection: Connection, number_id: int) -> list[Row]:

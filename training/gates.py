@@ -1,6 +1,6 @@
 """Gates: is a candidate worse than the model in use on the same samples, by more than chance explains?"""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import comb
 from typing import Any, Protocol
@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processor.prediction import glyphs
+from processor.prediction.strips import Strip
 from processor.records import Glyphs
 from training import metrics
 from training.inks import NONE, Inks, Labels
+from training.strip_sets import StripSet
 
 LEVEL = 0.05
 """So often may chance alone fail a candidate that is as good, for all digits of a set together."""
@@ -61,6 +63,54 @@ class Gate:
             f"{self.name}: {self.right} of {self.count} right, {self.right_before} by the model in use; "
             f"{self.lost} lost, {self.won} won (p = {self.chance:.2g}, refused below {self.level:.2g})"
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lack:
+    """What the model in use has and the candidate has not: a gate that is shut without a test."""
+
+    name: str
+    passed: bool = False
+
+    def row(self) -> dict[str, Any]:
+        """As it stands in the record."""
+        return {"name": self.name, "passed": self.passed}
+
+    def __str__(self) -> str:
+        return f"{self.name}: the model in use has it, this one has none"
+
+
+class Read(Protocol):
+    """A reading of a strip."""
+
+    @property
+    def digits(self) -> str: ...
+
+
+class ReadsStrips(Protocol):
+    """What reads whole numbers: a second reader, or three lines in a test."""
+
+    def read(self, strips: Sequence[Strip], /) -> Sequence[Read]: ...
+
+
+def judge_strips(
+    candidate: ReadsStrips | None, current: ReadsStrips | None, sets: Iterable[StripSet]
+) -> list[Gate | Lack]:
+    """The gate of the whole numbers of every set that is not empty; none where there is no reader in use.
+
+    A candidate without a second reader reads every number once: where the model in use reads it twice, that
+    is a loss that no set need show.
+    """
+    if current is None:
+        return []
+    if candidate is None:
+        return [Lack(name="second reader")]
+    gates: list[Gate | Lack] = []
+    for strips in sets:
+        if len(strips):
+            right, before = _are_right(candidate, strips), _are_right(current, strips)
+            gates.append(_gate(f"{strips.name}, whole numbers", right, before, LEVEL))
+    return gates
 
 
 class Sure(Protocol):
@@ -128,21 +178,22 @@ def compare(
     for part, chosen, level in parts:
         if not chosen.any():
             continue
-        lost = int((right_before & ~right & chosen).sum())
-        won = int((right & ~right_before & chosen).sum())
-        gates.append(
-            Gate(
-                name=f"{name}, {part}",
-                count=int(chosen.sum()),
-                right=int((right & chosen).sum()),
-                right_before=int((right_before & chosen).sum()),
-                lost=lost,
-                won=won,
-                chance=chance_of(lost, won),
-                level=level,
-            )
-        )
+        gates.append(_gate(f"{name}, {part}", right[chosen], right_before[chosen], level))
     return gates
+
+
+def _gate(name: str, right: NDArray[np.bool_], right_before: NDArray[np.bool_], level: float) -> Gate:
+    lost, won = int((right_before & ~right).sum()), int((right & ~right_before).sum())
+    return Gate(
+        name=name,
+        count=len(right),
+        right=int(right.sum()),
+        right_before=int(right_before.sum()),
+        lost=lost,
+        won=won,
+        chance=chance_of(lost, won),
+        level=level,
+    )
 
 
 def chance_of(lost: int, won: int) -> float:
@@ -157,6 +208,11 @@ def chance_of(lost: int, won: int) -> float:
     total = lost + won
     heads = sum(comb(total, k) for k in range(lost, total + 1))
     return float(heads / 2**total)
+
+
+def _are_right(reader: ReadsStrips, strips: StripSet) -> NDArray[np.bool_]:
+    found = reader.read(strips.strips)
+    return np.array([r.digits == digits for r, digits in zip(found, strips.digits, strict=True)], np.bool_)
 
 
 def _is_right(reader: Reader, images: Glyphs, labels: Labels) -> NDArray[np.bool_]:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,11 +20,13 @@ from processor.prediction.promotions import (
     models_before,
     read_promotions,
 )
+from processor.prediction.strip_reader import STRIPS, StripReader
 from processor.results.publish import sync_folder, write_whole
-from training.frozen import frozen_sets
-from training.gates import Gate, calibration, judge
+from training.frozen import frozen_sets, frozen_strips
+from training.gates import Gate, Lack, calibration, judge, judge_strips
 from training.inks import Inks
 from training.staging import Notice, locked, unheard, writable
+from training.strip_sets import StripSet
 
 
 class NotPromoted(DigitInboxError):
@@ -39,10 +41,10 @@ class Decision:
 
     model: ModelFolder
     previous: str | None
-    gates: tuple[Gate, ...] = ()
+    gates: tuple[Gate | Lack, ...] = ()
 
     @property
-    def overridden(self) -> tuple[Gate, ...]:
+    def overridden(self) -> tuple[Gate | Lack, ...]:
         return tuple(gate for gate in self.gates if not gate.passed)
 
 
@@ -51,11 +53,13 @@ def promote(
     name: str,
     *,
     sets: Mapping[str, Inks] | None = None,
+    strips: Sequence[StripSet] = (),
     force: bool = False,
     notice: Notice = unheard,
 ) -> Decision:
     """Makes the published model `name` the one in use, unless it is worse on a frozen set or one of `sets`.
 
+    So is its second reader judged, where the model in use has one, on the frozen strips and on `strips`.
     With `force` the gates are measured all the same, and what is overridden is recorded. Without a usable
     model in use there is nothing to be worse than, and no gate.
 
@@ -66,10 +70,13 @@ def promote(
         previous, current = _in_use(models, notice)
         if current is not None and current.name == candidate.name:
             return Decision(model=candidate.model, previous=previous)
-        gates: tuple[Gate, ...] = ()
+        gates: tuple[Gate | Lack, ...] = ()
         if current is not None:
             frozen = frozen_sets(models)
-            gates = tuple(judge(candidate, current, {**frozen, **(sets or {})}))
+            gates = (
+                *judge(candidate, current, {**frozen, **(sets or {})}),
+                *_second_readers_judged(candidate.model, current.model, models, strips),
+            )
             for line in calibration(candidate, current, frozen):
                 notice(line)
         decision = Decision(model=candidate.model, previous=previous, gates=gates)
@@ -77,6 +84,21 @@ def promote(
             raise _refusal(decision)
         _switch(models, decision, PROMOTE)
         return decision
+
+
+def _second_readers_judged(
+    candidate: ModelFolder, current: ModelFolder, models: Path, strips: Sequence[StripSet]
+) -> list[Gate | Lack]:
+    # The candidate's is loaded even where there is nothing to be worse than: it must be one that reads.
+    theirs, ours = second_reader_of(candidate), second_reader_of(current)
+    both = theirs is not None and ours is not None
+    return judge_strips(theirs, ours, [*frozen_strips(models).values(), *strips] if both else [])
+
+
+def second_reader_of(model: ModelFolder) -> StripReader | None:
+    """The second reader of a verified model, None where it has none. Raises BadModel."""
+    named = any(row["file"] == STRIPS for row in model.manifest["weights"])
+    return StripReader.load(model.path) if named else None
 
 
 def rollback(models: Path, notice: Notice = unheard) -> Decision:

@@ -57,7 +57,7 @@ def shipped_corpus(
     mnist: Inks,
     strips: tuple[Sequence[str], Sequence[str]],
     rng: np.random.Generator,
-    notice: Callable[[str], None] = ignore,
+    notice: Callable[[str], object] = ignore,
 ) -> StripCorpus:
     """The corpus of `data`: digits of `mnist`, drawn and printed ones, and the cheque strips named.
 
@@ -88,7 +88,7 @@ def shipped_corpus(
 
 
 def kept_cheques(
-    data: Path, names: Sequence[str], notice: Callable[[str], None] = ignore
+    data: Path, names: Sequence[str], notice: Callable[[str], object] = ignore
 ) -> list[KnownStrip]:
     """The cheque strips `names` of `data`, those kept out, as far as there is something to read."""
     folder = data / "orand-car-a"
@@ -101,7 +101,7 @@ def with_own(
     folder: Path,
     table: Path,
     *,
-    notice: Callable[[str], None] = ignore,
+    notice: Callable[[str], object] = ignore,
     held_out: Container[str] = (),
 ) -> StripCorpus:
     """`corpus` for a refresh on the strips in `folder` whose numbers stand in `table` (`file,digits`).
@@ -121,7 +121,7 @@ def own_strips(
     folder: Path,
     table: Path,
     *,
-    notice: Callable[[str], None] = ignore,
+    notice: Callable[[str], object] = ignore,
     held_out: Container[str] = (),
 ) -> list[KnownStrip]:
     """The strips in `folder` whose numbers stand in `table`, by the hash of their names; see `known_pages`.

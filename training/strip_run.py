@@ -20,9 +20,10 @@ from processor.prediction.manifests import read_hashed
 from processor.prediction.strip_reader import STRIPS, StripReader
 from processor.results.publish import write_whole
 from training import plots
+from training.alignment import ignore
 from training.checkpoints import STRIP_CHECKPOINTS, Checkpoints, held, stopped_at_once
 from training.interruption import Stop, signals
-from training.judgement import Figures, number_figures
+from training.judgement import Figures, Numbers, number_figures
 from training.progress import progress
 from training.publish import entry, find_run, write_manifest
 from training.recipe import load_recipe
@@ -34,8 +35,10 @@ from training.strip_fit import StripPlan, temperature
 from training.strip_sets import (
     MEASURED,
     SECOND_READER,
+    Notice,
     held_out_set,
     learned_by,
+    own_set,
     read_set,
     table_of,
     untrained,
@@ -230,6 +233,29 @@ def measure(reader: StripReader, data: Path) -> dict[str, Figures]:
     return {} if held_out is None else {MEASURED: number_figures(read_set(reader, held_out))}
 
 
+def judge_strips(
+    folder: Path, data: Path, *, own: Path | None = None, table: Path | None = None, notice: Notice = ignore
+) -> tuple[Numbers, ...]:
+    """What the second reader of the model in `folder` makes of strips; nothing where it has none.
+
+    Those are one's `own` where they are named, but for those it was trained on, otherwise the cheque strips
+    that are kept out of every training. Raises BadCommand where `own` are named and there is no reader.
+    """
+    found = second_reader(folder)
+    if found is None:
+        if own is not None:
+            raise no_second_reader(folder)
+        return ()
+    if own is not None:
+        sets = [own_set(own, table, learned_by({SECOND_READER: found.account}), notice)]
+    else:
+        sets = [held_out for held_out in [held_out_set(data, notice)] if held_out is not None]
+    reader = StripReader.load(folder)
+    for strips in sets:
+        notice(f"{strips.name}: {len(strips)} numbers{', ' * bool(strips.part)}{strips.part}")
+    return tuple(read_set(reader, strips) for strips in sets)
+
+
 def recalibrate_strips(
     model: ModelFolder, data: Path, words: Words, own: Path | None = None, table: Path | None = None
 ) -> ModelFolder:
@@ -262,7 +288,7 @@ def _to_calibrate_on(
         measured = contents_held_out(data / "orand-car-a")
         mine = own_strips(own, table_of(own, table), notice=words.say, held_out=measured)
         return untrained(mine, learned, own)[0]
-    if not (data / "orand-car-a").is_dir():
+    if not (data / "orand-car-a" / "truth.csv").is_file():
         return []
     kept = kept_cheques(data, Shelf(data, load_recipe("default")).strips[1], words.say)
     return [strip for strip in kept if strip.mark not in learned]

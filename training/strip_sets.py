@@ -22,7 +22,7 @@ MEASURED = "cheque-strips-held-out"
 SECOND_READER = "second_reader"
 """What a manifest calls the account of its second reader."""
 
-Notice = Callable[[str], None]
+Notice = Callable[[str], object]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +50,7 @@ def strip_set(name: str, known: Sequence[KnownStrip], part: str = "") -> StripSe
 def held_out_set(data: Path, notice: Notice = ignore) -> StripSet | None:
     """The strips below `data` that are kept out of every training; None where they are not at hand."""
     folder = data / "orand-car-a"
-    if not folder.is_dir():
+    if not (folder / "truth.csv").is_file():
         return None
     held = datasets.held_out_strips(folder)
     pages = known_pages(folder, folder / "truth.csv", notice=notice)

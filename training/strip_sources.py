@@ -45,7 +45,7 @@ class KnownStrip:
 
 
 def known_strips(
-    pages: Iterable[tuple[str, str, Page]], notice: Callable[[str], None] = ignore
+    pages: Iterable[tuple[str, str, Page]], notice: Callable[[str], object] = ignore
 ) -> list[KnownStrip]:
     """The strips of (name, digits, page) that hold a line of writing; others are named to `notice`."""
     found = []

@@ -68,8 +68,15 @@ def _row(model: dict[str, Any]) -> tuple[object, ...]:
 
 
 def _figures(metrics: dict[str, Any]) -> str:
-    """The accuracy on each set of digits, on one line: `mnist-test 99.57 %`; `--json` holds all figures."""
-    found = {name: figures.get("accuracy") for name, figures in metrics.items() if isinstance(figures, dict)}
+    """The accuracy on each set of digits and of numbers, on one line: `mnist-test 99.57 %`.
+
+    `--json` holds all figures.
+    """
+    found = {
+        name: figures.get("accuracy", figures.get("right"))
+        for name, figures in metrics.items()
+        if isinstance(figures, dict)
+    }
     return ", ".join(
         f"{name} {100 * value:.2f} %" for name, value in found.items() if isinstance(value, int | float)
     )

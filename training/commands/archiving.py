@@ -8,9 +8,12 @@ import typer
 from training.commands.options import (
     DataFolder,
     Json,
+    OwnStrips,
+    OwnTable,
     Quiet,
     SettingsFile,
     data_of,
+    refuse_lone_table,
     settings_of,
     words_of,
 )
@@ -42,14 +45,17 @@ def promote(
         bool,
         typer.Option("--force", help="Put it into service even where it is worse; says what it overrides."),
     ] = False,
+    own: OwnStrips = None,
+    table: OwnTable = None,
     data: DataFolder = None,
     settings: SettingsFile = None,
     quiet: Quiet = False,
 ) -> None:
     """Put a published model into service, unless it is worse than the one in use."""
+    refuse_lone_table(own, table)
     loaded, words = settings_of(context, settings), words_of(context, quiet)
     from processor.prediction.archive import find_model
-    from training.gate_sets import gate_sets
+    from training.gate_sets import gate_sets, strip_gate_sets
     from training.promotion import promote
     from training.publish import own_archive
 
@@ -57,7 +63,8 @@ def promote(
     # Before the gates: a mistyped name must not wait for test sets to be read.
     find_model(archive, name)
     sets = gate_sets(loaded, folder, words.say)
-    _tell(promote(archive, name, sets=sets, force=force, notice=words.say), words)
+    strips = strip_gate_sets(archive, name, folder, own=own, table=table, settings=loaded, notice=words.say)
+    _tell(promote(archive, name, sets=sets, strips=strips, force=force, notice=words.say), words)
 
 
 def rollback(context: typer.Context, settings: SettingsFile = None, quiet: Quiet = False) -> None:

@@ -1,5 +1,6 @@
 """`training evaluate` and `training calibrate`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,10 +10,13 @@ from training.commands.options import (
     DataFolder,
     Json,
     ModelName,
+    OwnStrips,
+    OwnTable,
     Quiet,
     SettingsFile,
     data_of,
     find_folder,
+    refuse_lone_table,
     settings_of,
     words_of,
 )
@@ -39,26 +43,34 @@ def evaluate(
     context: typer.Context,
     model: ModelName = "current",
     source: Sources = None,
+    own: OwnStrips = None,
+    table: OwnTable = None,
     data: DataFolder = None,
     out: PlotFolder = None,
     as_json: Json = False,
     settings: SettingsFile = None,
     quiet: Quiet = False,
 ) -> None:
-    """Judge a model: accuracy, calibration and coverage on digits, and how many non-digits pass for one."""
+    """Judge a model: accuracy, calibration and coverage on digits, and how many non-digits pass for one.
+
+    Of its second reader, where it has one: whole numbers, calibration and coverage on strips.
+    """
     from processor.commands.console import print_json, print_line, print_table
     from processor.prediction.classifier import Classifier
     from training import tables
     from training.chosen import chosen_sets
     from training.evaluate import judge, judge_all
+    from training.strip_run import judge_strips
 
+    refuse_lone_table(own, table)
     words, loaded = words_of(context, quiet), settings_of(context, settings)
     folder = data_of(loaded, data)
-    classifier = Classifier.load(find_folder(loaded, model))
-    if source:
+    judged = find_folder(loaded, model)
+    classifier = Classifier.load(judged)
+    if source or own is not None:
         named = [
             test
-            for name in dict.fromkeys(source)
+            for name in dict.fromkeys(source or [])
             for test in chosen_sets(
                 name, folder, classifier.model.manifest, settings=loaded, notice=words.warn
             )
@@ -66,6 +78,9 @@ def evaluate(
         judgement = judge(classifier, named, [], folder, notice=words.say)
     else:
         judgement = judge_all(classifier, folder, notice=words.say)
+    if own is not None or not source:
+        numbers = judge_strips(judged, folder, own=own, table=table, notice=words.say)
+        judgement = replace(judgement, numbers=numbers)
     if out is not None:
         from training.curves import draw
 
@@ -84,23 +99,35 @@ def evaluate(
 def calibrate(
     context: typer.Context,
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
+    own: OwnStrips = None,
+    table: OwnTable = None,
     data: DataFolder = None,
     as_json: Json = False,
     settings: SettingsFile = None,
     quiet: Quiet = False,
 ) -> None:
-    """Fit a run's temperature and thresholds anew, on the validation part of its recipe's sources."""
+    """Fit a run's temperature and thresholds anew, on the validation part of its recipe's sources.
+
+    Its second reader, where it has one, is fitted on strips that it was not trained on.
+    """
     from processor.commands.console import print_json, print_pairs, print_table
     from training.runs import recalibrate
+    from training.strip_sets import SECOND_READER
 
+    refuse_lone_table(own, table)
     loaded = settings_of(context, settings)
     _refuse_published(run, loaded)
-    model = recalibrate(run, data_of(loaded, data), words_of(context, quiet), loaded)
+    words = words_of(context, quiet)
+    model = recalibrate(run, data_of(loaded, data), words, loaded, own=own, table=table)
+    second = model.manifest.get(SECOND_READER, {}).get("temperature")
+    temperatures = {"temperature": model.temperature} | (
+        {} if second is None else {"second_reader_temperature": second}
+    )
     if as_json:
-        print_json({"temperature": model.temperature, "thresholds": model.manifest["thresholds"]})
+        print_json({**temperatures, "thresholds": model.manifest["thresholds"]})
         return
     rows = [(row.max_error_rate, row.confidence) for row in model.acceptances]
-    print_pairs({"temperature": model.temperature})
+    print_pairs(temperatures)
     print_table(("max_error_rate", "confidence"), rows)
 
 

@@ -31,6 +31,24 @@ DataFolder = Annotated[
         show_default="training.data of the settings",
     ),
 ]
+OwnStrips = Annotated[
+    Path | None,
+    typer.Option(
+        "--own",
+        metavar="FOLDER",
+        help="Images of one number each, for the second reader.",
+        show_default="none",
+    ),
+]
+OwnTable = Annotated[
+    Path | None,
+    typer.Option(
+        "--table",
+        metavar="FILE",
+        help="Their numbers: file,digits.",
+        show_default="truth.csv beside them",
+    ),
+]
 ModelName = Annotated[
     str, typer.Argument(metavar="MODEL", help="A published model, `current`, or a run's folder.")
 ]
@@ -67,6 +85,14 @@ def data_of(settings: "LoadedSettings", data: Path | None, *, made: bool = False
             "Correct the path, or fetch data sets into it with `training download`.",
         )
     return data
+
+
+def refuse_lone_table(own: Path | None, table: Path | None) -> None:
+    """Raises BadCommand where a table is named, and no folder of strips."""
+    if table is not None and own is None:
+        from processor.errors import BadCommand
+
+        raise BadCommand(f"--table {table} names numbers of no strips.", "Name their folder with --own.")
 
 
 def find_folder(settings: "LoadedSettings", model: str) -> Path:

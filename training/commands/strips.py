@@ -7,10 +7,13 @@ import typer
 
 from training.commands.options import (
     DataFolder,
+    OwnStrips,
+    OwnTable,
     Quiet,
     SettingsFile,
     data_of,
     find_folder,
+    refuse_lone_table,
     settings_of,
     words_of,
 )
@@ -28,16 +31,8 @@ def strips(
             show_default="from scratch",
         ),
     ] = None,
-    own: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Images of one number each, to learn from.", show_default="none"),
-    ] = None,
-    table: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Their numbers: file,digits.", show_default="truth.csv beside them"
-        ),
-    ] = None,
+    own: OwnStrips = None,
+    table: OwnTable = None,
     steps: Annotated[
         int | None,
         typer.Option(min=1, max=1_000_000, help="Batches.", show_default="2400, or 300 for a refresh"),
@@ -58,12 +53,10 @@ def strips(
     Interrupted, the same command goes on from its last checkpoint to the same result.
     """
     from processor.commands.console import print_line
-    from processor.errors import BadCommand
     from training.strip_fit import StripPlan
     from training.strip_run import StripOrder, shorter, train_strips
 
-    if table is not None and own is None:
-        raise BadCommand(f"--table {table} names numbers of no strips.", "Name their folder with --own.")
+    refuse_lone_table(own, table)
     loaded, words = settings_of(context, settings), words_of(context, quiet)
     order = StripOrder(
         run=run,
