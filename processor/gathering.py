@@ -6,8 +6,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from processor.records import Box, Cause, DigitReading, Mask, NumberReading, Rejection, Status, TwoReadings
+from processor.records import (
+    Box,
+    Cause,
+    DigitReading,
+    Gray,
+    Mask,
+    NumberReading,
+    Rejection,
+    Status,
+    TwoReadings,
+)
 from processor.rejection.open_set import SURE_NUMBER, is_sure
+from processor.rejection.printed import Figure, judge_numbers
 from processor.rejection.strokes import judge_struck
 from processor.segmentation.layout import may_lack_digits, split_numbers
 from processor.segmentation.separators import SMALL, punctuate
@@ -44,13 +55,15 @@ def gather(
     *,
     one_number: bool = False,
     least: float = SURE_NUMBER,
+    print_in: Gray | None = None,
 ) -> tuple[list[NumberReading], list[DigitReading]]:
     """The numbers of all lines, and what was left out; `readings` are those of the marks `found`.
 
     With `one_number`, the digits of the first line are one, however far they stand apart. Numbers that were
     read twice are accepted from the confidence `least` on.
     A number goes to review where digits of it may be missing, or where nobody can tell what separates them;
-    one that is struck out is left out. `dividers`, `rulings`: the upright and level lines, (H, W).
+    one that is struck out is left out, and with `print_in`, the page's (H, W) ink, one that is printed.
+    `dividers`, `rulings`: the upright and level lines, (H, W).
     """
     lines = [_sorted(marks, line) for marks, line in zip(found, readings, strict=True)]
     left_out = [left for _, line in lines for left in line]
@@ -65,6 +78,15 @@ def gather(
                 written.append((number, line, is_all))
             else:
                 struck += [_rejected(reading, against) for _, reading in number]
+    if print_in is not None:
+        judged = judge_numbers([_figures(number, print_in) for number, _, _ in written])
+        struck += [
+            _rejected(reading, against)
+            for (number, _, _), against in zip(written, judged, strict=True)
+            if against is not None
+            for _, reading in number
+        ]
+        written = [one for one, against in zip(written, judged, strict=True) if against is None]
     page_digits = [mark.blob.box for number, _, _ in written for mark, _ in number]
     numbers, separators = [], dict[int, Rejection]()
     for number, line, whole_field in written:
@@ -117,6 +139,18 @@ def _boxes(digits: Sequence[Digit]) -> list[Box]:
 def _stroke(digits: Sequence[Digit]) -> float:
     """Median width of the strokes of `digits`, in pixels."""
     return float(np.median([stroke_width(mark.blob.mask) for mark, _ in digits]))
+
+
+def _figures(digits: Sequence[Digit], ink: Gray) -> list[Figure]:
+    """The digits of a number, each with its own ink."""
+    return [
+        Figure(
+            digit=int(reading.digit or 0),
+            box=(box := mark.blob.box),
+            ink=np.where(mark.blob.mask, ink[box.y : box.bottom, box.x : box.right], np.uint8(0)),
+        )
+        for mark, reading in digits
+    ]
 
 
 def _near(number: Box, table: NDArray[np.float64]) -> list[int]:

@@ -61,6 +61,7 @@ class Reader:
     threshold: float
     strips: StripReader | None = None
     least_sure: float = SURE_NUMBER
+    reads_print: bool = True
 
     @property
     def model(self) -> str:
@@ -80,7 +81,13 @@ def load_reader(settings: LoadedSettings, folder: Path | None = None) -> Reader:
     classifier = Classifier.load(folder, recognition.device)
     strips = StripReader.load(folder) if (folder / STRIPS).is_file() else None
     budget = settings.values.rejection.max_error_rate
-    return Reader(classifier, classifier.acceptance_threshold(budget), strips, least_sure(budget))
+    return Reader(
+        classifier,
+        classifier.acceptance_threshold(budget),
+        strips,
+        least_sure(budget),
+        reads_print=settings.values.segmentation.printed == "read",
+    )
 
 
 def read_page(page: Page, reader: Reader) -> PageReading:
@@ -108,6 +115,7 @@ def read_page(page: Page, reader: Reader) -> PageReading:
         paper.rulings,
         one_number=cut_out is not None,
         least=reader.least_sure,
+        print_in=None if reader.reads_print else paper.ink,
     )
     return PageReading(
         page=page.number,

@@ -106,6 +106,7 @@ class Cause(StrEnum):
     SEPARATOR = "separator"
     FILLER = "filler"
     STRUCK_OUT = "struck out"
+    PRINTED = "printed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,15 +20,13 @@ STALE_STAGING = timedelta(days=1)
 def check_settings(settings: LoadedSettings) -> None:
     """Refuses what the settings may name but this version cannot do. Raises BadSettings."""
     values = settings.values
-    for name, value, instead in (
-        ("workers.engine", values.workers.engine, "local"),
-        ("segmentation.printed", values.segmentation.printed, "read"),
-    ):
-        if value != instead:
-            raise BadSettings(
-                f"{name} = {value!r} is not possible in this version yet ({settings.origins[name]}).",
-                f"Set it to {instead!r}.",
-            )
+    engine = values.workers.engine
+    if engine != "local":
+        raise BadSettings(
+            f"workers.engine = {engine!r} is not possible in this version yet "
+            f"({settings.origins['workers.engine']}).",
+            "Set it to 'local'.",
+        )
 
 
 def check_folders(settings: LoadedSettings) -> None:
