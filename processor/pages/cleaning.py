@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from processor.pages.ink import binarise, ink_limits, soft_ink, whole_strokes
+from processor.pages.ink import binarise, find_ink, ink_limits, on_this_side, soft_ink
 from processor.pages.rulings import remove_rulings, typical_height
 from processor.pages.sheets import find_sheet, flat
 from processor.pages.skew import estimate_skew
@@ -95,7 +95,7 @@ def clean(page: Page, quarter_turns: int = 0) -> CleanPage:
         contrast, to_working = turn(contrast, skew)
         to_original = to_original @ np.vstack([to_working, [0, 0, 1]])
     limits = ink_limits(contrast)
-    mask = whole_strokes(contrast, limits)
+    mask = on_this_side(contrast, find_ink(contrast, limits))
     ruled = remove_rulings(mask, typical_height(mask), contrast > FAINT_LINE * limits.ink)
     return CleanPage(
         ink=soft_ink(contrast, ruled.writing),

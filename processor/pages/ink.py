@@ -33,19 +33,29 @@ SAMPLED = 3
 """Medians and quantiles of a page are taken of every third pixel of every third row."""
 
 STRIP = 300
-"""Pages lower or narrower than this are cut out around their writing: their window is hardly wider than a stroke."""
+"""Pages lower or narrower than this are cut-outs, whose windows are little wider than a stroke."""
 
 EDGE = 0.12
 """A stroke's blurred edge ends within this share of the window."""
 
 RUN = 0.5
-"""What runs straight over this share of the window, level or upright, is a ruled line rather than a stroke."""
+"""What runs straight over this share of the window, level or upright, is a ruled line."""
 
 CONTINUES = 0.6
 """What reaches this share of the limit continues a stroke that is ink elsewhere ..."""
 
 DARK_SHARE = 0.35
 """... if so much of the whole mark is ink."""
+
+FAINT_MARK = 0.5
+BLURRED = 0.75
+LEAST_EDGE = 12
+"""Marks with less than the one share of the ink's contrast, whose edges reach less than the other share of
+the sharpness of the least sharp writing, shine through from the other side. Marks of fewer edge
+pixels do not say how sharp writing is."""
+
+LINE_EDGE = 7
+"""What lies within half so many pixels of a ruled line may be the line."""
 
 LOWEST_CONTRAST = 0.06
 """Marks weaker than this share of the paper's brightness are never ink (JPEG blocks, paper fibres)."""
@@ -73,10 +83,10 @@ def binarise(contrast: NDArray[np.float32]) -> Mask:
     return np.asarray(contrast > ink_limits(contrast).ink, np.bool_)
 
 
-def whole_strokes(contrast: NDArray[np.float32], limits: Limits) -> Mask:
-    """Ink pixels of `contrast` (H, W), and what continues them more faintly: a pencil is pressed unevenly.
+def find_ink(contrast: NDArray[np.float32], limits: Limits) -> Mask:
+    """Ink pixels of `contrast` (H, W), with what continues them more faintly: a pencil is pressed unevenly.
 
-    Hysteresis (Canny, 1986): marks are what reaches the lower limit, and stay where a third of them is ink.
+    Hysteresis (Canny, 1986): marks are what reaches the lower limit, and stay where enough of them is ink.
     """
     ink = np.asarray(contrast > limits.ink, np.bool_)
     if limits.stroke is limits.ink:
@@ -87,6 +97,40 @@ def whole_strokes(contrast: NDArray[np.float32], limits: Limits) -> Mask:
     kept = dark >= DARK_SHARE * stats[:, cv2.CC_STAT_AREA]
     kept[0] = False
     return np.asarray(ink | kept[labels], np.bool_)
+
+
+def on_this_side(contrast: NDArray[np.float32], ink: Mask) -> Mask:
+    """`ink` (H, W) without what shines through from the paper's other side.
+
+    Such marks are both fainter and less sharp than the writing: the paper has blurred them. Where they cross
+    a ruled line they are as dark as the line, so that place does not count. Fails where they touch writing.
+    """
+    if min(contrast.shape) < STRIP or not ink.any():
+        return ink
+    lines = _runs(ink.view(np.uint8), neighbourhood(contrast.shape))
+    writing = ink & (lines == 0)
+    count, labels = cv2.connectedComponents(writing.view(np.uint8), connectivity=8)
+    clear = writing & (cv2.dilate(lines, _square(LINE_EDGE)) == 0)
+    at = labels[clear]
+    area = np.bincount(at, minlength=count)
+    core = np.bincount(at, contrast[clear], count) / np.maximum(area, 1)
+    faint = (area > 0) & (core < FAINT_MARK * float(np.percentile(contrast[ink], 75)))
+    if not faint.any():
+        return ink
+    edge = clear & (cv2.erode(ink.view(np.uint8), _square(3)) == 0)
+    at = labels[edge]
+    rise = np.bincount(at, _steepest(contrast)[edge], count)
+    edges = np.bincount(at, minlength=count)
+    sharpness = rise / np.maximum(edges * core, 1e-6)
+    here = sharpness[~faint & (edges >= LEAST_EDGE)]
+    limit = BLURRED * float(np.percentile(here, 10)) if here.size else 0.0
+    return np.asarray(ink & ~(faint & (sharpness < limit))[labels], np.bool_)
+
+
+def _steepest(contrast: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(H, W) by how much `contrast` rises a pixel, at most, on or next to each."""
+    across, down = (cv2.Sobel(contrast, cv2.CV_32F, x, 1 - x, scale=0.125) for x in (1, 0))
+    return np.asarray(cv2.dilate(cv2.magnitude(across, down), _square(3)), np.float32)
 
 
 def ink_limits(contrast: NDArray[np.float32]) -> Limits:
@@ -115,22 +159,20 @@ def ink_limits(contrast: NDArray[np.float32]) -> Limits:
         return Limits(limit, limit)
     edge = int(max(7, EDGE * window)) | 1
     own = np.asarray(STROKE_SHARE * cv2.dilate(smooth, _square(edge)), np.float32)
-    ruled = _ruled(contrast > np.maximum(lowest, own), max(9, round(RUN * window)), edge)
-    smooth[ruled] = 0
+    # Lines say nothing of how dark a stroke is: a pencil writes in boxes that are printed in black.
+    lines = _runs((contrast > np.maximum(lowest, own)).view(np.uint8), window)
+    smooth[cv2.dilate(lines, _square(edge // 2 | 1)) > 0] = 0
     limit = np.maximum(np.maximum(lowest, own), STROKE_SHARE * cv2.dilate(smooth, _square(window)))
     weak = np.maximum(np.maximum(paper, own), np.float32(CONTINUES) * limit)
     return Limits(limit + np.float32(base), weak + np.float32(base))
 
 
-def _ruled(ink: Mask, run: int, edge: int) -> Mask:
-    """Straight runs of `ink` (H, W), level or upright, with their blurred edges, `edge` px wide.
-
-    They say nothing of how dark a stroke is: a pencil writes in boxes that are printed in black.
-    """
-    level = cv2.morphologyEx(ink.view(np.uint8), cv2.MORPH_OPEN, np.ones((1, run), np.uint8))
-    upright = cv2.morphologyEx(ink.view(np.uint8), cv2.MORPH_OPEN, np.ones((run, 1), np.uint8))
-    either = cv2.bitwise_or(level, upright)
-    return np.asarray(cv2.dilate(either, _square(edge // 2 | 1)), np.uint8).view(np.bool_)
+def _runs(ink: NDArray[np.uint8], window: int) -> NDArray[np.uint8]:
+    """What runs straight in `ink` (H, W) of 0 and 1, level or upright, as ruled lines do."""
+    run = max(9, round(RUN * window))
+    level = cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones((1, run), np.uint8))
+    upright = cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones((run, 1), np.uint8))
+    return np.asarray(cv2.bitwise_or(level, upright), np.uint8)
 
 
 def _some(page: NDArray[Pixel]) -> NDArray[Pixel]:

@@ -1,0 +1,127 @@
+"""Ink on analytic pages: what a stroke is compared with, where it goes on, what shines through."""
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from processor.pages.cleaning import clean
+from processor.pages.ink import binarise, find_ink, ink_limits, on_this_side
+from processor.records import Page
+
+Contrast = NDArray[np.float32]
+HEIGHT, WIDTH = 1500, 2000
+PENCIL = np.s_[440:480, 596:604]
+"""An upright stroke in the middle of the page."""
+
+
+def blank() -> Contrast:
+    return np.zeros((HEIGHT, WIDTH), np.float32)
+
+
+def boxed(contrast: Contrast, dark: float = 0.9) -> Contrast:
+    """`contrast` with a printed box around the stroke's place."""
+    boxed = contrast.copy()
+    cv2.rectangle(boxed, (560, 410), (640, 510), dark, 3)
+    return boxed
+
+
+def written(*strokes: tuple[float, int]) -> Contrast:
+    """Upright strokes of a contrast at a column, 40 px high and 8 px wide."""
+    contrast = blank()
+    for dark, x in strokes:
+        contrast[440:480, x : x + 8] = dark
+    return contrast
+
+
+def found(contrast: Contrast) -> NDArray[np.bool_]:
+    return find_ink(contrast, ink_limits(contrast))
+
+
+@pytest.mark.parametrize("pencil", [0.25, 0.35, 0.6])
+def test_a_box_printed_in_black_hides_no_pencil(pencil: float) -> None:
+    contrast = blank()
+    contrast[PENCIL] = pencil
+    ink = found(boxed(contrast))
+    assert ink[PENCIL].mean() > 0.95
+    assert not ink[530:, :].any()
+
+
+def test_a_pen_beside_it_still_tells_what_is_faint() -> None:
+    """Of two strokes the darker one sets the limit: the other may be the shadow of a fold."""
+    ink = binarise(written((0.9, 596), (0.3, 616)))
+    assert ink[PENCIL].all()
+    assert not ink[440:480, 616:624].any()
+
+
+def test_the_blurred_edge_of_a_line_is_no_ink() -> None:
+    blurred = np.asarray(cv2.GaussianBlur(boxed(blank()), (0, 0), 2.0), np.float32)
+    beside = found(blurred)[470, 540:580]
+    assert 2 <= beside.sum() <= 7
+
+
+def test_a_stroke_goes_on_where_it_is_pressed_lightly() -> None:
+    contrast = blank()
+    contrast[PENCIL] = 0.33 + 0.17 * np.cos(np.linspace(0, 2 * np.pi, 40))[:, None]
+    assert not binarise(contrast)[457:463, 596:604].any()
+    assert found(contrast)[PENCIL].all()
+
+
+def test_what_is_faint_all_over_continues_nothing() -> None:
+    contrast = written((0.5, 596), (0.16, 625))
+    assert not found(contrast)[:, 615:640].any()
+
+
+def test_most_of_a_mark_must_be_ink() -> None:
+    """A faint shade that a stroke ends in is not the stroke."""
+    contrast = written((0.5, 596))
+    contrast[480:515, 580:620] = 0.16
+    assert not found(contrast)[490:, :].any()
+
+
+def shone_through() -> Contrast:
+    """Strokes of a pen, and fainter ones on the right, blurred by the paper."""
+    back = cv2.GaussianBlur(written((0.4, 900), (0.4, 940), (0.4, 980)), (0, 0), 3.0)
+    front = written((0.9, 200), (0.9, 240), (0.9, 280))
+    return np.asarray(np.maximum(front, back), np.float32)
+
+
+def test_what_shines_through_is_faint_and_blurred() -> None:
+    contrast = shone_through()
+    ink = contrast > 0.2
+    kept = on_this_side(contrast, ink)
+    assert ink[:, 880:].any()
+    assert not kept[:, 880:].any()
+    assert np.array_equal(kept[:, :600], ink[:, :600])
+
+
+def test_what_is_only_faint_or_only_blurred_is_written_here() -> None:
+    faint = written((0.9, 200), (0.9, 240), (0.3, 900), (0.3, 940))
+    assert on_this_side(faint, faint > 0.1)[:, 880:].any()
+    blurred = np.asarray(cv2.GaussianBlur(faint, (0, 0), 3.0), np.float32)
+    assert on_this_side(blurred, blurred > 0.1)[:, 880:].any()
+
+
+def test_a_cut_out_keeps_everything() -> None:
+    contrast = np.ascontiguousarray(shone_through()[400:540])
+    ink = contrast > 0.2
+    assert np.array_equal(on_this_side(contrast, ink), ink)
+    limits = ink_limits(contrast)
+    assert np.array_equal(find_ink(contrast, limits), contrast > limits.ink)
+
+
+def test_shining_through_onto_a_ruled_line_is_told_from_writing() -> None:
+    contrast = shone_through()
+    contrast[474:477, 100:1100] = 0.9
+    page = Page(number=1, pixels=np.rint(235 * (1 - contrast)).astype(np.uint8), dpi=None)
+    cleaned = clean(page)
+    assert cleaned.rulings.any()
+    assert cleaned.mask[440:470, 190:300].any()
+    assert not cleaned.mask[440:470, 880:].any()
+
+
+def test_a_blank_page_has_no_limit() -> None:
+    limits = ink_limits(blank())
+    assert np.isinf(limits.ink).all()
+    assert not find_ink(blank(), limits).any()
+    assert not on_this_side(blank(), blank() > 0).any()
