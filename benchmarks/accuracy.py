@@ -10,22 +10,20 @@ the seconds that a person waits, from a cold start.
 import argparse
 import csv
 import json
-import runpy
 import shutil
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks import handwriting
+from benchmarks.any_page import any_page
+from benchmarks.letters import letter_pages
 from benchmarks.pages import LOOKS, Document, render, save, write_truth
+from benchmarks.product import Bench, Row, home, processor
 from processor import settings
 from processor.prediction.archive import find_model
 from processor.prediction.classifier import Classifier
@@ -36,52 +34,6 @@ from training.testsets import digit_sets
 RENDERED = (("form", "scan"), ("table", "clean"), ("tally", "photo"), ("free", "scan"))
 RENDERED_EACH = 3
 REPEATS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One figure: of which set, measured how, and what it should reach (empty where it is only watched)."""
-
-    set: str
-    measure: str
-    figure: float
-    goal: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """Where the data and the scorer lie."""
-
-    data: Path
-    scorer: Path
-
-    def score(self, kind: str, folder: Path, truth: Path) -> dict[str, float]:
-        """Runs the product over `folder` and scores its database against `truth`."""
-        with home() as place:
-            processor(place, "run", "--once", str(folder), "--quiet", "--json", allowed=(0, 1))
-            scorer = runpy.run_path(str(self.scorer))
-            scored: dict[str, float] = scorer[f"score_{kind}"](str(place / "results/results.db"), str(truth))
-        return scored
-
-
-@contextmanager
-def home() -> Iterator[Path]:
-    """An empty folder with default settings and the current model."""
-    with tempfile.TemporaryDirectory() as folder:
-        archive = settings.load().models_archive.resolve()
-        Path(folder, "settings.toml").write_text(f"[paths]\nmodels_archive = {json.dumps(str(archive))}\n")
-        Path(folder, "inbox").mkdir()
-        yield Path(folder)
-
-
-def processor(place: Path, *words: str, allowed: tuple[int, ...] = (0,)) -> float:
-    """Seconds that the command takes from a cold start; what it says is shown where it fails."""
-    started = time.perf_counter()
-    command = [sys.executable, "-m", "processor", *words]
-    done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
-    if done.returncode not in allowed:
-        raise SystemExit(f"{' '.join(command)} ended with {done.returncode}: {done.stderr}")
-    return time.perf_counter() - started
 
 
 def seed_samples(bench: Bench) -> Iterable[Row]:
@@ -165,6 +117,8 @@ PARTS: tuple[Callable[[Bench], Iterable[Row]], ...] = (
     cheque_strips,
     climate_cells,
     rendered_pages,
+    any_page,
+    letter_pages,
     waiting,
 )
 

@@ -4,6 +4,7 @@ Nothing printed on them holds a digit, so that the truth is exactly what was wri
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -77,6 +78,10 @@ TALLY_ITEMS = (
     "Blackbird", "Blue tit", "Great tit", "House sparrow", "Robin", "Starling", "Swift", "Swallow",
     "Wood pigeon", "Magpie", "Jay", "Wren",
 )  # fmt: skip
+
+
+SIZES_MM = 1.05, 1.05, 2.0, 4.0, 8.0, 16.0, 34.0
+"""Heights of digits, in millimetres, that stand on one page: at 300 dpi these are 12 to 400 pixels."""
 
 
 def free(sheet: Sheet) -> None:
@@ -197,6 +202,20 @@ def tally(sheet: Sheet) -> None:
             sheet.write(str(count), x, baseline, name=item.lower(), writer=int(writers[column % 2]))
 
 
+def sizes(sheet: Sheet, heights_mm: Sequence[float] = SIZES_MM) -> None:
+    """Rows of numbers on white paper, each row written with digits of another height, by one hand."""
+    style, y = sheet.style, 12.0
+    writer = int(sheet.rng.choice(sheet.hands.able("0123456789")))
+    for height in heights_mm:
+        sheet.style = replace(style, digit_mm=height, stroke_mm=0.09 * height)
+        digits = int(max(2, min(5, 0.8 * sheet.width_mm / height / 1.2)))
+        y, x = y + 1.2 * height, 15.0
+        while x + 1.2 * digits * height < sheet.width_mm - 10:
+            x = sheet.write(number_text(sheet.rng, digits), x, y, writer=writer) + 4 * height
+        y += 0.8 * height
+    sheet.style = style
+
+
 def number_text(rng: np.random.Generator, digits: int) -> str:
     """A number of that many digits, leading zeros included."""
     return "".join(str(digit) for digit in rng.integers(0, 10, digits))
@@ -207,5 +226,6 @@ KINDS: dict[str, tuple[tuple[float, float], Callable[[Sheet], None]]] = {
     "form": (A4, form),
     "table": (A4, table),
     "tally": (A5, tally),
+    "sizes": (A4, sizes),
 }
 """Kind -> size of its paper in millimetres, and what fills it."""

@@ -28,6 +28,8 @@ class Look:
     noise: float = 0.0
     blur_mm: float = 0.0
     bleed_through: float = 0.0
+    pressure: float = 0.1
+    """By how much of its ink a stroke varies along its way: a pencil's by more than a pen's."""
     one_bit: bool = False
     jpeg_quality: int | None = None
 
@@ -62,8 +64,8 @@ def _on_paper(sheet: Sheet, look: Look, rng: np.random.Generator) -> NDArray[np.
         _lay(image, look.bleed_through * np.asarray(back, np.float32), look.pen)
     _lay(image, sheet.rule_layer, look.rules)
     _lay(image, 0.92 * sheet.print_layer, (25, 25, 25))
-    pressure = 0.9 + 0.1 * _fibres(shape, sheet.px(0.8), rng)
-    _lay(image, sheet.pen_layer * np.clip(pressure, 0.6, 1), look.pen)
+    pressed = 1 + look.pressure * (_fibres(shape, sheet.px(0.8), rng) - 1)
+    _lay(image, sheet.pen_layer * np.clip(pressed, 0.6 - 2 * (look.pressure - 0.1), 1), look.pen)
     return image
 
 
