@@ -161,7 +161,8 @@ def weigh(region: Region, reading: StripReading) -> Verdict:
     """
     first = "".join(str(mark.seen.digit) for mark in region.digits if mark.seen)
     strings = dict([(reading.digits, reading.log_probability), *reading.others[: STRINGS - 1]])
-    strings.setdefault(first, reading.score(first))
+    if first not in strings:
+        strings[first] = reading.score(first)
     steps, cuts = region.steps, region.proposals.cuts[region.first : region.stop]
     count = region.stop - region.first
     total = all_ways(count, steps, cuts)

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from processor.components import boxes_of, covered_columns, find_components, grown, places
 from processor.records import Mask
 
 LENGTH_IN_HEIGHTS = 2.5
@@ -72,9 +73,10 @@ def remove_rulings(mask: Mask, digit_height: float, faint: Mask | None = None) -
     """
     faint = mask if faint is None else faint
     horizontal, rows = _lines(mask, faint, digit_height)
-    upright_ink, upright_faint = np.ascontiguousarray(mask.T), np.ascontiguousarray(faint.T)
-    turned, columns = _lines(upright_ink, upright_faint, digit_height, ends_on=horizontal.T)
-    upright = np.ascontiguousarray(turned.T)
+    turned = _turned(mask)
+    turned_faint = turned if faint is mask else _turned(faint)
+    lines, columns = _lines(turned, turned_faint, digit_height, ends_on=horizontal.T)
+    upright = _turned(lines)
     rest = mask & ~(horizontal | upright)
     if rows + columns == 1 and rest.sum() < LEAST_REST * mask.sum():
         nothing = np.zeros_like(mask)
@@ -82,10 +84,16 @@ def remove_rulings(mask: Mask, digit_height: float, faint: Mask | None = None) -
     return Ruled(rest, horizontal, upright)
 
 
+def _turned(mask: Mask) -> Mask:
+    """`mask` (H, W) as (W, H) of its own: a few times as fast as NumPy's copy of its transpose."""
+    return np.asarray(cv2.transpose(mask.view(np.uint8)).view(np.bool_), np.bool_)
+
+
 def typical_height(mask: Mask) -> float:
     """Height in pixels of what could be digits: the median over components by area-weight, lines left out."""
-    _, _, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
-    width, height, area = (stats[1:, i].astype(float) for i in (2, 3, 4))
+    found = find_components(mask)
+    width, height = found.boxes()[1:, 2:].T.astype(float)
+    area = found.areas[1:].astype(float)
     page_height, page_width = mask.shape
     usable = (height >= 8) & (width < 4 * height) & (height < 12 * width) & (width < 0.8 * page_width)
     usable &= (height < 0.98 * page_height) & (area > 0.06 * width * height)
@@ -106,6 +114,8 @@ def _lines(mask: Mask, faint: Mask, digit_height: float, ends_on: Mask | None = 
     count = 0
     for ink in (mask,) if faint is mask else (mask, faint):
         runs = _runs(ink, mask, digit_height, ends_on, strict=ink is not mask)
+        if not runs.lines:
+            continue
         here = cv2.dilate(runs.pieces.view(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_) & mask
         for stat, thickness in runs.lines:
             _spare_strokes(here, mask, stat, thickness)
@@ -134,35 +144,42 @@ def _runs(ink: Mask, mask: Mask, digit_height: float, ends_on: Mask | None, *, s
     gap = int(max(3, digit_height / 8))
     joined = cv2.morphologyEx(ink.view(np.uint8), cv2.MORPH_CLOSE, np.ones((1, gap), np.uint8))
     pieces = cv2.morphologyEx(joined, cv2.MORPH_OPEN, np.ones((1, piece), np.uint8)).view(np.bool_)
+    x, y = places(pieces)
+    if not len(x):
+        return _Runs(pieces, pieces, [])
     near = cv2.dilate(pieces.view(np.uint8), np.ones((3, 2 * gap + 1), np.uint8))
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(near, connectivity=8)
-    rows, columns = np.nonzero(pieces)
-    at = labels[rows, columns].astype(np.int64)
+    count, labels = cv2.connectedComponents(near, connectivity=8)
+    at = np.asarray(labels[y, x], np.int32)
+    boxes = grown(boxes_of(at, x, y, count), (gap, 1), mask.shape)
+    lengths = _undilated_widths(boxes, gap, mask.shape[1])
+    long = lengths >= _shortest(mask.shape[1], digit_height, sides=ends_on is not None)
+    long[0] = False
+    x, y, at = (v[long[at]] for v in (x, y, at))
     area = np.bincount(at, minlength=count)
-    dark = np.bincount(at[mask[rows, columns]], minlength=count) if strict else area
-    covered = np.bincount(np.unique(at * mask.shape[1] + columns) // mask.shape[1], minlength=count)
-    stray = _stray(at, columns - stats[at, 0], rows - stats[at, 1], count)
-    keep = np.zeros(count, np.bool_)
-    for i in range(1, count):
-        length = _undilated_width(stats[i], gap, mask.shape[1])
-        if covered[i] < COVERED * length:
-            continue
-        straight = stray[i] <= max(STRAY_PIXELS, STRAY_IN_THICKNESS * area[i] / covered[i])
+    dark = np.bincount(at[mask[y, x]], minlength=count) if strict else area
+    covered = covered_columns(at, x, y, count)
+    stray = _stray(at, x - boxes[at, 0], y - boxes[at, 1], count)
+    lines: list[tuple[NDArray[np.int32], float]] = []
+    zone = np.zeros_like(mask)
+    for i in np.flatnonzero(long & (covered >= COVERED * lengths)):
+        box, length, thickness = boxes[i], int(lengths[i]), area[i] / covered[i]
+        straight = stray[i] <= max(STRAY_PIXELS, STRAY_IN_THICKNESS * thickness)
         if length < SHORT_IN_HEIGHTS * digit_height and not straight:
             continue
-        if _is_line(length, int(stats[i, 3]) - 2, dark[i] / max(length, 1), mask.shape[1], digit_height):
-            keep[i] = True
-        elif ends_on is not None and length >= SIDE_IN_HEIGHTS * digit_height:
-            keep[i] = dark[i] / length <= _thickest(digit_height) and _meets(ends_on, stats[i], gap)
-        if keep[i] and strict:
-            keep[i] = _is_thin(pieces, ink, stats[i], area[i] / covered[i], int(covered[i]), digit_height)
-    kept = [int(i) for i in np.flatnonzero(keep)]
-    zone = keep[labels]
-    return _Runs(pieces & zone, zone, [(stats[i], float(dark[i] / covered[i])) for i in kept])
+        is_line = _is_line(length, int(box[3]) - 2, dark[i] / length, mask.shape[1], digit_height)
+        if not is_line and ends_on is not None and length >= SIDE_IN_HEIGHTS * digit_height:
+            is_line = dark[i] / length <= _thickest(digit_height) and _meets(ends_on, box, gap)
+        if is_line and strict:
+            is_line = _is_thin(pieces, ink, box, thickness, int(covered[i]), digit_height)
+        if is_line:
+            lines.append((box, float(dark[i] / covered[i])))
+            place = np.s_[box[1] : box[1] + box[3], box[0] : box[0] + box[2]]
+            zone[place] |= labels[place] == i
+    return _Runs(pieces & zone, zone, lines)
 
 
 def _stray(
-    at: NDArray[np.int64], x: NDArray[np.int32], y: NDArray[np.int32], count: int
+    at: NDArray[np.int32], x: NDArray[np.int32], y: NDArray[np.int32], count: int
 ) -> NDArray[np.float64]:
     """Standard deviation in pixels of each of `count` lines' points from its straight course; 0 is no line.
 
@@ -192,13 +209,12 @@ def _with_remains(found: Mask, mask: Mask, zone: Mask, reach: int) -> Mask:
     """
     if not found.any():
         return found
-    rest = (mask & ~found).view(np.uint8)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(rest, connectivity=8)
+    rest = find_components(mask & ~found)
     near = cv2.dilate(zone.view(np.uint8), np.ones((5, reach | 1), np.uint8)).view(np.bool_)
-    inside = np.bincount(labels[near], minlength=count)
-    remains = inside > REMAINS * stats[:, cv2.CC_STAT_AREA]
-    remains[0] = False
-    return np.asarray(found | remains[labels], np.bool_)
+    inside = np.bincount(rest.at[near[rest.y, rest.x]], minlength=rest.count)
+    remains = (inside > REMAINS * rest.areas)[rest.at]
+    found[rest.y[remains], rest.x[remains]] = True
+    return found
 
 
 def _spare_strokes(found: Mask, mask: Mask, stat: NDArray[np.int32], thickness: float) -> None:
@@ -230,10 +246,16 @@ def _thickest(digit_height: float) -> float:
     return max(4.0, THICKNESS_IN_HEIGHTS * digit_height)
 
 
-def _undilated_width(stat: NDArray[np.int32], gap: int, width: int) -> int:
-    """Width of a component before it was dilated by `gap` within a page of `width`."""
-    left, right = int(stat[0]), int(stat[0] + stat[2])
-    return (right - gap if right < width else width) - (left + gap if left > 0 else 0)
+def _shortest(page: int, digit_height: float, *, sides: bool) -> float:
+    """The length in pixels below which nothing is a line of a page so wide, nor, with `sides`, a box's."""
+    line = min(SPAN * page, max(24.0, LENGTH_IN_HEIGHTS * digit_height))
+    return min(line, SIDE_IN_HEIGHTS * digit_height) if sides else line
+
+
+def _undilated_widths(boxes: NDArray[np.int32], gap: int, width: int) -> NDArray[np.int64]:
+    """(N,) widths of components before they were dilated by `gap` within a page of `width`."""
+    left, right = boxes[:, 0], boxes[:, 0] + boxes[:, 2]
+    return np.where(right < width, right - gap, width) - np.where(left > 0, left + gap, 0)
 
 
 def _meets(lines: Mask, stat: NDArray[np.int32], gap: int) -> bool:

@@ -96,17 +96,12 @@ def _log_sum(one: float, other: float) -> float:
 
 def log_probability(columns: Columns, digits: str) -> float:
     """The log-probability of exactly `digits` on (T, 11), over all paths: the forward algorithm."""
-    states = _states(digits)
-    if not len(columns):
-        return 0.0 if not digits else _NEVER
-    skips = _skips(states)
-    reached = np.full(len(states), _NEVER)
-    reached[:2] = columns[0, states[:2]]
-    for column in columns[1:].astype(np.float64):
-        stayed = np.logaddexp(reached, np.concatenate([[_NEVER], reached[:-1]]))
-        jumped = np.where(skips, np.concatenate([[_NEVER, _NEVER], reached])[: len(states)], _NEVER)
-        reached = np.logaddexp(stayed, jumped) + column[states]
-    return float(np.logaddexp.reduce(reached[-2:]))
+    gains, skips = _trellis(columns, digits)
+    reached = _at_the_start(len(skips))
+    for gain in gains:
+        stayed = np.logaddexp(reached[2:], reached[1:-1])
+        reached[2:] = np.logaddexp(stayed, reached[:-2] + skips) + gain
+    return float(np.logaddexp.reduce(reached[2:][-2:]))
 
 
 def align(columns: Columns, digits: str) -> list[Span]:
@@ -114,36 +109,37 @@ def align(columns: Columns, digits: str) -> list[Span]:
 
     Raises ValueError where there are too few columns for them.
     """
-    states = _states(digits)
-    skips = _skips(states)
-    reached = np.full(len(states), _NEVER)
-    reached[0] = 0.0
-    steps = np.zeros((len(columns), len(states)), np.int8)
-    for row, column in enumerate(columns.astype(np.float64)):
-        earlier = np.stack(
-            [
-                reached,
-                np.concatenate([[_NEVER], reached[:-1]]),
-                np.where(skips, np.concatenate([[_NEVER, _NEVER], reached])[: len(states)], _NEVER),
-            ]
-        )
-        steps[row] = earlier.argmax(axis=0)
-        reached = earlier.max(axis=0) + column[states]
-    place = len(states) - 1
-    if len(states) > 1 and reached[-2] > reached[-1]:
-        place -= 1
-    if not np.isfinite(reached[place]):
+    gains, skips = _trellis(columns, digits)
+    reached = np.tile(_at_the_start(len(skips)), (len(columns) + 1, 1))
+    for before, after, gain in zip(reached[:-1], reached[1:], gains, strict=True):
+        likeliest = np.maximum(before[2:], before[1:-1])
+        np.maximum(likeliest, before[:-2] + skips, out=likeliest)
+        np.add(likeliest, gain, out=after[2:])
+    path = _trace(reached.tolist(), skips.tolist())
+    if path is None:
         raise ValueError(f"{len(columns)} columns cannot spell {digits!r}")
-    path = np.empty(len(columns), np.int64)
-    for row in range(len(columns) - 1, -1, -1):
-        path[row] = place
-        place -= int(steps[row, place])
     return [_span(columns, path, i, int(digit) + 1) for i, digit in enumerate(digits)]
 
 
-def _span(columns: Columns, path: NDArray[np.int64], number: int, label: int) -> Span:
-    own = np.flatnonzero(path == 2 * number + 1)
-    return Span(int(own[0]), int(own[-1]) + 1, float(np.exp(columns[own, label].max())))
+def _trace(reached: Sequence[Sequence[float]], skips: Sequence[float]) -> list[int] | None:
+    """The state in each column of the likeliest path; None where no path reaches the end."""
+    place = len(skips) - 1
+    if place and reached[-1][place + 1] > reached[-1][place + 2]:
+        place -= 1
+    if reached[-1][place + 2] == _NEVER:
+        return None
+    path: list[int] = []
+    for before in reached[-2::-1]:
+        path.append(place)
+        came = (before[place + 2], before[place + 1], before[place] + skips[place])
+        place -= came.index(max(came))
+    return path[::-1]
+
+
+def _span(columns: Columns, path: Sequence[int], number: int, label: int) -> Span:
+    first = path.index(2 * number + 1)
+    last = first + path.count(2 * number + 1)
+    return Span(first, last, float(np.exp(columns[first:last, label].max())))
 
 
 def written(columns: Columns, digits: str, spans: Sequence[Span]) -> str:
@@ -166,15 +162,21 @@ def written(columns: Columns, digits: str, spans: Sequence[Span]) -> str:
     return text
 
 
-def _states(digits: str) -> NDArray[np.int64]:
-    """Blank, first digit, blank, second digit … blank: the labels of the states of a path."""
+def _trellis(columns: Columns, digits: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What each column of (T, 11) gives to each state, (T, S), and what skipping the state before it costs.
+
+    The states of a path are blank, first digit, blank, second digit … blank. Only to a digit that differs
+    from the digit before it a path may skip the blank between them: (S,) is 0 there, else minus infinity.
+    """
     states = np.full(2 * len(digits) + 1, BLANK)
     states[1::2] = [int(digit) + 1 for digit in digits]
-    return states
+    may_skip = (states[2:] != BLANK) & (states[2:] != states[:-2])
+    skips = np.concatenate([[_NEVER, _NEVER], np.where(may_skip, 0.0, _NEVER)])[: len(states)]
+    return columns[:, states].astype(np.float64), skips
 
 
-def _skips(states: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether a state may follow the one before the last: a digit that differs from the digit before it."""
-    skips = np.zeros(len(states), np.bool_)
-    skips[2:] = (states[2:] != BLANK) & (states[2:] != states[:-2])
-    return skips
+def _at_the_start(states: int) -> NDArray[np.float64]:
+    """(2 + S,): before the first column a path stands on the first blank; two states before it are none's."""
+    reached = np.full(2 + states, _NEVER)
+    reached[2] = 0.0
+    return reached

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from processor.components import find_components
 from processor.records import Box, CutOut, Gray, Mask
 
 MARGIN = 0.6
@@ -63,12 +63,13 @@ def surroundings(ink: NDArray[Number], box: Box) -> NDArray[Number]:
 
 def find_blobs(mask: Mask, least_side: int) -> list[Blob]:
     """8-connected components of `mask` (H, W) whose longer side is at least `least_side` pixels."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
-    large = np.flatnonzero(stats[:, 2:4].max(axis=1) >= least_side)
+    found = find_components(mask)
+    boxes = found.boxes()
     blobs = []
-    for label in large[large > 0]:
-        x, y, width, height = (int(v) for v in stats[label, :4])
-        blobs.append(Blob(Box(x, y, width, height), labels[y : y + height, x : x + width] == label))
+    for label in 1 + np.flatnonzero(boxes[1:, 2:].max(axis=1) >= least_side):
+        x, y, width, height = boxes[label].tolist()
+        within = found.labels[y : y + height, x : x + width]
+        blobs.append(Blob(Box(x, y, width, height), within == label))
     return blobs
 
 

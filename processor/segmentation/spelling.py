@@ -1,5 +1,6 @@
 """Spelling: how likely a line's parts, joined in any way, are a given string of digits."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -32,20 +33,23 @@ def spell(count: int, steps: Sequence[Step], cuts: Sequence[float], digits: str)
     `cuts[i]` is the cost of ending a step before part i where that cuts ink. Dynamic programming over parts
     and digits read.
     """
-    wanted = np.array([int(digit) for digit in digits], np.int64)
-    cheapest = np.full((count + 1, len(digits) + 1), np.inf)
-    cheapest[0, 0] = 0.0
-    last = np.full((count + 1, len(digits) + 1, 2), -1, np.int64)
+    wanted = [int(digit) for digit in digits]
+    cheapest = [[math.inf] * (len(wanted) + 1) for _ in range(count + 1)]
+    cheapest[0][0] = 0.0
+    last = [[(-1, 0)] * (len(wanted) + 1) for _ in range(count + 1)]
+    # Few parts and few digits: plain numbers are several times as fast here as arrays so short.
     for number in sorted(range(len(steps)), key=lambda i: steps[i].stop):
         step = steps[number]
-        before = cheapest[step.start] + cuts[step.start]
+        before = [cost + cuts[step.start] for cost in cheapest[step.start]]
+        costs, came = cheapest[step.stop], last[step.stop]
         if step.junk is not None:
-            _take(cheapest[step.stop], last[step.stop], before + step.junk, number, 0)
-        if step.digits is not None and len(digits):
-            read = before[:-1] + step.digits[wanted]
-            _take(cheapest[step.stop, 1:], last[step.stop, 1:], read, number, 1)
-    cost = float(cheapest[count, len(digits)])
-    return Spelling(cost, _trace(last, steps)) if np.isfinite(cost) else None
+            _take(costs, came, [cost + step.junk for cost in before], (number, 0))
+        if step.digits is not None:
+            likely = step.digits.tolist()
+            read = [cost + likely[digit] for cost, digit in zip(before[:-1], wanted, strict=True)]
+            _take(costs, came, [math.inf, *read], (number, 1))
+    cost = cheapest[count][len(wanted)]
+    return Spelling(cost, _trace(last, steps)) if math.isfinite(cost) else None
 
 
 def all_ways(count: int, steps: Sequence[Step], cuts: Sequence[float]) -> float:
@@ -62,23 +66,20 @@ def all_ways(count: int, steps: Sequence[Step], cuts: Sequence[float]) -> float:
 
 
 def _take(
-    cheapest: NDArray[np.float64],
-    last: NDArray[np.int64],
-    costs: NDArray[np.float64],
-    number: int,
-    read: int,
+    cheapest: list[float], last: list[tuple[int, int]], costs: Sequence[float], step: tuple[int, int]
 ) -> None:
     """Writes `costs` where they are lower than what was `cheapest`, and by which step they were reached."""
-    better = costs < cheapest
-    cheapest[better] = costs[better]
-    last[better] = number, read
+    for read, cost in enumerate(costs):
+        if cost < cheapest[read]:
+            cheapest[read], last[read] = cost, step
 
 
-def _trace(last: NDArray[np.int64], steps: Sequence[Step]) -> tuple[int, ...]:
+def _trace(last: Sequence[Sequence[tuple[int, int]]], steps: Sequence[Step]) -> tuple[int, ...]:
+    """The steps that read a digit on the way to the last part and the last digit; each says if it did."""
     taken: list[int] = []
-    stop, read = last.shape[0] - 1, last.shape[1] - 1
+    stop, read = len(last) - 1, len(last[0]) - 1
     while stop > 0:
-        number, digit = (int(v) for v in last[stop, read])
+        number, digit = last[stop][read]
         if digit:
             taken.append(number)
         stop, read = steps[number].start, read - digit
