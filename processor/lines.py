@@ -49,6 +49,10 @@ CHARACTERS = 3
 SMALL_PRINT = 0.35
 """... unless they are lower than this share of the page's digits: rows of grain look alike, too."""
 
+ROW = 5
+ALIKE = 0.2
+"""So many marks, whose heights have no more than this share as standard deviation, are no row of grain."""
+
 HIGH = 0.6
 BESIDE = 0.8
 """Whether a mark hangs is told by what is so high and so near it, in line heights."""
@@ -89,7 +93,8 @@ def make_line(
     heights = np.array([Box.around(next(at).box for _ in column).height for column in columns], np.float64)
     high = heights[heights >= 0.5 * heights.max()]
     height = float(np.median(high))
-    measured = len(high) >= CHARACTERS and height >= SMALL_PRINT * page_digit_height
+    small = height < SMALL_PRINT * page_digit_height
+    measured = len(high) >= CHARACTERS and (not small or _is_row(high))
     scale = height if measured else max(height, page_digit_height)
     boxes = [b.box for b in blobs]
     judged = [
@@ -109,6 +114,11 @@ def make_line(
         height=height,
         page_digit_height=page_digit_height,
     )
+
+
+def _is_row(heights: NDArray[np.float64]) -> bool:
+    """Whether marks of such heights were written, however small: a page may hold digits of any size."""
+    return len(heights) >= ROW and float(heights.std()) <= ALIKE * float(heights.mean())
 
 
 def _judge_hanging(box: Box, line: Sequence[Box], height: float) -> Rejection | None:

@@ -205,3 +205,17 @@ def test_a_broken_digit_alone_is_read_whole() -> None:
     image = np.zeros((120, 200), np.uint8)
     broken_zero(image, 90)
     assert read(image, closed) == ("0", [])
+
+
+def row(heights: Sequence[int]) -> NDArray[np.uint8]:
+    image = np.zeros((120, 30 + 12 * len(heights)), np.uint8)
+    for place, height in enumerate(heights):
+        cv2.line(image, (20 + 12 * place, 60), (20 + 12 * place, 61 - height), 255, 1)
+    return image
+
+
+def test_a_row_of_small_digits_is_read_beside_large_ones() -> None:
+    """A page may hold digits of any size; specks of grain make no even row."""
+    assert read(row([11] * 6))[0] == "1" * 6
+    assert read(row([11] * 4)) == ("", [Cause.SPECK] * 4)
+    assert read(row([11, 5, 11, 6, 11, 5, 6]))[0] == ""
