@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
+import torch
 from hypothesis import given
 from hypothesis import settings as how
 from hypothesis import strategies as st
@@ -17,8 +19,9 @@ from processor.errors import BadCommand, BadModel
 from processor.prediction.archive import current_name, verify
 from processor.prediction.promotions import read_promotions
 from processor.prediction.strip_reader import STRIPS, StripReader
-from tests.model_folders import add_run, overwrite
+from tests.model_folders import add_run, edit_manifest, overwrite
 from tests.strip_models import saying, strips_of, with_reader
+from tests.test_corrections import Project
 from tests.test_strip_corpus import write_strips
 from training import metrics, tables
 from training.cards import card
@@ -39,7 +42,7 @@ from training.gates import Gate, Lack, judge_strips
 from training.inks import collect
 from training.judgement import Judgement, Numbers, number_details, number_figures
 from training.promotion import NotPromoted, promote
-from training.publish import find_run, publish
+from training.publish import entry, find_run, publish
 from training.strip_run import judge_strips as judge_strips_of
 from training.strip_run import measure, recalibrate_strips, second_reader
 from training.strip_sets import (
@@ -324,6 +327,16 @@ def test_a_first_second_reader_is_promoted_if_it_can_be_loaded(models: Path) -> 
     assert promote(models, "three").overridden == ()
 
 
+def test_a_second_reader_in_use_that_cannot_be_loaded_holds_nobody_up(models: Path) -> None:
+    promote(models, "three")
+    odd = safetensors.torch.save({"odd": torch.ones(1)})
+    overwrite(models / "three" / STRIPS, odd)
+    edit_manifest(models / "three", lambda m: m["weights"].__setitem__(1, entry(STRIPS, odd)))
+    heard: list[str] = []
+    assert promote(models, "four", notice=heard.append).overridden == ()
+    assert any("cannot be compared with" in line and STRIPS in line for line in heard)
+
+
 def test_strips_are_gathered_where_both_models_read_them(models: Path, home: Path, own: Path) -> None:
     assert strip_gate_sets(models, "three", home / "data", own=own) == []
     promote(models, "plain")
@@ -333,6 +346,10 @@ def test_strips_are_gathered_where_both_models_read_them(models: Path, home: Pat
     write_strips(home / "data" / "orand-car-a", {"3.png": "3"})
     sets = strip_gate_sets(models, "four", home / "data", own=own)
     assert [(strips.name, len(strips)) for strips in sets] == [(MEASURED, 1), ("own-strips", 6)]
+    project = Project(home)
+    project.correct("4095", "4096", number=1)
+    (*_, corrected) = strip_gate_sets(models, "four", home / "data", settings=project.settings)
+    assert (corrected.name, corrected.digits) == ("corrections", ("4096",))
 
 
 # --- frozen strips -------------------------------------------------------------------------------------

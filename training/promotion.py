@@ -75,7 +75,7 @@ def promote(
             frozen = frozen_sets(models)
             gates = (
                 *judge(candidate, current, {**frozen, **(sets or {})}),
-                *_second_readers_judged(candidate.model, current.model, models, strips),
+                *_second_readers_judged(candidate.model, current.model, models, strips, notice),
             )
             for line in calibration(candidate, current, frozen):
                 notice(line)
@@ -87,10 +87,15 @@ def promote(
 
 
 def _second_readers_judged(
-    candidate: ModelFolder, current: ModelFolder, models: Path, strips: Sequence[StripSet]
+    candidate: ModelFolder, current: ModelFolder, models: Path, strips: Sequence[StripSet], notice: Notice
 ) -> list[Gate | Lack]:
     # The candidate's is loaded even where there is nothing to be worse than: it must be one that reads.
-    theirs, ours = second_reader_of(candidate), second_reader_of(current)
+    theirs = second_reader_of(candidate)
+    try:
+        ours = second_reader_of(current)
+    except BadModel as error:
+        notice(f"The second reader in use cannot be compared with: {error.message}")
+        return []
     both = theirs is not None and ours is not None
     return judge_strips(theirs, ours, [*frozen_strips(models).values(), *strips] if both else [])
 
