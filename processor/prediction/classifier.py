@@ -18,8 +18,8 @@ from processor.prediction.glyphs import SIZE
 from processor.prediction.manifests import PLANES, read_hashed
 from processor.records import Glyphs
 
-BATCH = 64
-"""Glyphs a forward pass; a fixed size, because kernels for another size add in another order."""
+BATCH = 32
+"""Glyphs a forward pass, as many as a cache holds; a fixed size: other kernels add in another order."""
 
 
 class Classifier:
