@@ -210,6 +210,15 @@ def test_without_strips_named_those_kept_out_are_judged_and_none_where_there_is_
     assert judge_strips_of(add_run(home / "runs" / "plain"), home / "data") == ()
 
 
+def test_a_reader_of_an_older_version_that_may_know_the_strips_is_told_of(run: Path, own: Path) -> None:
+    heard: list[str] = []
+    judge_strips_of(run, run, own=own, notice=heard.append)
+    assert heard[0].startswith("one does not tell which strips")
+    with_reader(run, saying(3), learned="")
+    judge_strips_of(run, run, own=own, notice=(quiet := list[str]()).append)
+    assert quiet == ["own-strips: 6 numbers"]
+
+
 def test_strips_for_a_model_without_a_second_reader_are_refused(home: Path, own: Path) -> None:
     plain = add_run(home / "runs" / "plain")
     (home / "data").mkdir()

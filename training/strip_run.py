@@ -247,6 +247,8 @@ def judge_strips(
             raise no_second_reader(folder)
         return ()
     if own is not None:
+        if "learned" not in found.account:
+            notice(f"{found.model} does not tell which strips it was trained on: it may know these.")
         sets = [own_set(own, table, learned_by({SECOND_READER: found.account}), notice)]
     else:
         sets = [held_out for held_out in [held_out_set(data, notice)] if held_out is not None]
