@@ -188,7 +188,7 @@ def test_readings_are_told_where_a_person_must_look_and_only_there() -> None:
     in_review = [drawn(at(read_twice(twice)), page()) for twice in (TWICE, None)]
     accepted = [drawn(at(read_twice(twice, Status.ACCEPTED)), page()) for twice in (TWICE, None)]
     assert ink(in_review[0]) > ink(in_review[1])
-    assert np.array_equal(*map(np.asarray, accepted))
+    assert np.array_equal(np.asarray(accepted[0]), np.asarray(accepted[1]))
 
 
 def test_a_strip_cut_tightly_has_room_for_both_readings() -> None:

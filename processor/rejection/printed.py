@@ -43,6 +43,9 @@ WEIGHTS = np.array(
 MOST_OF_ONE = 5.0
 """No digit weighs more nats than this by itself."""
 
+MOST_OF_A_LONE_DIGIT = 1.0
+"""... and no number of one digit without a twin more than this: many write their 1s and 7s like type."""
+
 NUMBER_CONSTANT = 0.96
 NUMBER_WEIGHTS = np.array([-0.69, 0.78, 0.16, 1.91, 0.19, -1.24, -0.44, -1.27])
 """What the traits of a number weigh: that it is one digit, its digits' nats (mean, sum), how alike others on
@@ -98,7 +101,7 @@ def judge_numbers(numbers: Sequence[Sequence[Figure]]) -> list[Rejection | None]
     Two logistic regressions, over the traits of digits and of numbers, fitted on 2,290 numbers in twelve
     types (DejaVu, Computer Modern, Hershey's, an oblique grotesque) of 100 to 300 dpi, 910 by 20 of MNIST's
     writers, no sample twice, and 228 cheque amounts. A number that stands alone on its page is judged by its
-    own digits.
+    own digits; a single digit, only by its twins and its company: without these it stays.
 
     Fails on types that imitate handwriting, on digits that touch (they are measured as they were cut), and
     on writing by stencil.
@@ -112,13 +115,13 @@ def judge_numbers(numbers: Sequence[Sequence[Figure]]) -> list[Rejection | None]
 def _own_nats(numbers: Sequence[Sequence[_Measured]]) -> NDArray[np.float64]:
     """Nats (N,) for print from each number's own digits, and how often they stand on the page once more."""
     repeats = iter(_repeats([m for number in numbers for m in number]))
-    traits = [
-        _number_traits(
-            [m.nats for m in number], [next(repeats) for _ in number], [m.figure.box for m in number]
-        )
-        for number in numbers
-    ]
-    return NUMBER_CONSTANT + np.array(traits, np.float64).reshape(-1, len(NUMBER_WEIGHTS)) @ NUMBER_WEIGHTS
+    own = np.zeros(len(numbers))
+    for place, number in enumerate(numbers):
+        twins = [next(repeats) for _ in number]
+        traits = _number_traits([m.nats for m in number], twins, [m.figure.box for m in number])
+        nats = NUMBER_CONSTANT + float(np.array(traits) @ NUMBER_WEIGHTS)
+        own[place] = min(nats, MOST_OF_A_LONE_DIGIT) if twins == [None] else nats
+    return own
 
 
 def _number_traits(
@@ -200,9 +203,8 @@ def _company(numbers: Sequence[Sequence[_Measured]], own: NDArray[np.float64]) -
     like = _same_height(heights) & (np.abs(strokes[:, None] - strokes) < SAME_STROKE)
     np.fill_diagonal(like, False)
     told = like @ np.clip(own, -MOST_COMPANY, MOST_COMPANY)
-    return np.asarray(
-        np.clip(COMPANY * told / (like.sum(axis=1) + 1), -MOST_COMPANY, MOST_COMPANY), np.float64
-    )
+    nats = COMPANY * told / (like.sum(axis=1) + 1)
+    return np.asarray(np.clip(nats, -MOST_COMPANY, MOST_COMPANY), np.float64)
 
 
 def _measure(figure: Figure) -> _Measured:
@@ -252,9 +254,7 @@ def _stroke(ink: Gray) -> tuple[float, float]:
 def _stretched(ink: Gray) -> NDArray[np.float32]:
     """A digit stretched to a box of one size, so that types of every width are alike: unit length, mean 0."""
     way = cv2.INTER_AREA if ink.shape[0] > _BOX[0] else cv2.INTER_LINEAR
-    return _unit(
-        cv2.GaussianBlur(cv2.resize(ink, _BOX[::-1], interpolation=way).astype(np.float32), (0, 0), 0.7)
-    )
+    return _unit(np.asarray(cv2.resize(ink, _BOX[::-1], interpolation=way), np.float32), 0.7)
 
 
 def _framed(ink: Gray) -> NDArray[np.float32]:
@@ -266,11 +266,12 @@ def _framed(ink: Gray) -> NDArray[np.float32]:
     frame = np.zeros(_FRAME, np.float32)
     left = (wide - size) // 2
     frame[:, left : left + size] = cv2.resize(ink, (size, high), interpolation=way)
-    return _unit(cv2.GaussianBlur(frame, (0, 0), 0.8)).ravel()
+    return _unit(frame, 0.8).ravel()
 
 
-def _unit(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    centred = values - values.mean()
+def _unit(values: NDArray[np.float32], blur: float) -> NDArray[np.float32]:
+    smooth = cv2.GaussianBlur(values, (0, 0), blur)
+    centred = smooth - smooth.mean()
     length = float(np.linalg.norm(centred))
     return np.asarray(centred / length if length > 0 else centred, np.float32)
 
