@@ -20,6 +20,7 @@ from processor.records import (
 from processor.rejection.open_set import SURE_NUMBER, is_sure
 from processor.rejection.printed import Figure, judge_numbers
 from processor.rejection.strokes import judge_struck
+from processor.segmentation.blobs import Blob
 from processor.segmentation.layout import may_lack_digits, split_numbers
 from processor.segmentation.separators import SMALL, punctuate
 from processor.segmentation.splitting import stroke_width
@@ -28,23 +29,34 @@ from processor.words import Mark
 PUNCTUATION = (Cause.SPECK, Cause.MARK, Cause.SEPARATOR, Cause.RULED_LINE, Cause.UNLIKE_DIGIT)
 """What a separator may have been left out as."""
 
-EXPLAINED = (Cause.STRUCK_OUT, Cause.FILLER)
-"""What is left out for these belongs to no number beside it."""
+EXPLAINED = (Cause.FILLER,)
+"""What is left out for these belongs to no number beside it. What is struck out may: a bar that runs from one
+touching digit into the next looks like a stroke through them."""
 
 REACH = 3.0
 """Separators, and the dashes that tell a minus from a filler, stand within so many digit heights."""
+
+FAINT = 0.7
+"""A separator is at least so dark as the number's strokes, which is where the paper's print ends;"""
+
+DARK = 90
+"""... of both, this percentile counts: edges are fainter than strokes, and small marks are all edge."""
 
 Digit = tuple[Mark, DigitReading]
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """A mark that was left out: its box on the working grid, its reading, and whether the network saw it."""
+    """A mark that was left out: its blob on the working grid, its reading, and whether the network saw it."""
 
-    box: Box
+    blob: Blob
     reading: DigitReading
     cause: Cause
     seen: bool
+
+    @property
+    def box(self) -> Box:
+        return self.blob.box
 
 
 def gather(
@@ -55,14 +67,16 @@ def gather(
     *,
     one_number: bool = False,
     least: float = SURE_NUMBER,
-    print_in: Gray | None = None,
+    ink: Gray | None = None,
+    reads_print: bool = True,
 ) -> tuple[list[NumberReading], list[DigitReading]]:
     """The numbers of all lines, and what was left out; `readings` are those of the marks `found`.
 
     With `one_number`, the digits of the first line are one, however far they stand apart. Numbers that were
     read twice are accepted from the confidence `least` on.
     A number goes to review where digits of it may be missing, or where nobody can tell what separates them;
-    one that is struck out is left out, and with `print_in`, the page's (H, W) ink, one that is printed.
+    one that is struck out is left out, and without `reads_print` one that is printed. By the `ink`, (H, W),
+    separators are told from what is too faint for one.
     `dividers`, `rulings`: the upright and level lines, (H, W).
     """
     lines = [_sorted(marks, line) for marks, line in zip(found, readings, strict=True)]
@@ -78,8 +92,8 @@ def gather(
                 written.append((number, line, is_all))
             else:
                 struck += [_rejected(reading, against) for _, reading in number]
-    if print_in is not None:
-        judged = judge_numbers([_figures(number, print_in) for number, _, _ in written])
+    if ink is not None and not reads_print:
+        judged = judge_numbers([_figures(number, ink) for number, _, _ in written])
         struck += [
             _rejected(reading, against)
             for (number, _, _), against in zip(written, judged, strict=True)
@@ -92,14 +106,16 @@ def gather(
     for number, line, whole_field in written:
         own = _boxes(number)
         near = [i for i in _near(Box.around(own), table) if left_out[i].cause in PUNCTUATION]
+        near = near if ink is None else _as_dark(near, left_out, number, ink)
         stroke = _stroke(number) if near else 0.0
         digits_only = "".join(reading.digit or "" for _, reading in number)
         punctuation = punctuate(digits_only, own, [left_out[i].box for i in near], stroke)
         used = [near[i] for i in punctuation.used]
         points = [left_out[i].box for i in used]
         unread = [o.box for o in line if o.seen and o.cause not in EXPLAINED and o.box not in points]
-        # A field that was read as a whole, twice the same, lacks nothing.
+        # A field that was read as a whole, twice the same, lacks nothing but what neither reading was shown.
         agreed = whole_field and all(mark.differs == "" for mark, _ in number)
+        agreed = agreed and not any(left.cause is Cause.STRUCK_OUT for left in line)
         missing = not agreed and may_lack_digits(own, unread, page_digits, dividers, points)
         twice = all(mark.differs is not None for mark, _ in number)
         doubtful = punctuation.doubtful or missing
@@ -122,13 +138,14 @@ def _sorted(marks: Sequence[Mark], readings: Sequence[DigitReading]) -> tuple[li
             digits.append((mark, reading))
         else:
             cause = mark.rejection.cause if mark.rejection else Cause.UNLIKE_DIGIT
-            left_out.append(Left(mark.blob.box, reading, cause, mark.seen is not None))
+            left_out.append(Left(mark.blob, reading, cause, mark.seen is not None))
     return digits, left_out
 
 
 def _split(digits: Sequence[Digit], left_out: Sequence[Left], dividers: Mask) -> list[list[Digit]]:
     others = [left.box for left in left_out]
-    return [[digits[i] for i in cell] for cell in split_numbers(_boxes(digits), others, dividers)]
+    strips = [None if mark.twice is None else id(mark.twice) for mark, _ in digits]
+    return [[digits[i] for i in cell] for cell in split_numbers(_boxes(digits), others, dividers, strips)]
 
 
 def _boxes(digits: Sequence[Digit]) -> list[Box]:
@@ -161,6 +178,19 @@ def _near(number: Box, table: NDArray[np.float64]) -> list[int]:
     level = (table[:, 3] >= number.y) & (table[:, 1] <= number.bottom + 0.5 * number.height)
     beside = (table[:, 0] <= number.right + reach) & (table[:, 2] >= number.x - reach)
     return [int(i) for i in np.flatnonzero(level & beside)]
+
+
+def _as_dark(near: Sequence[int], left_out: Sequence[Left], number: Sequence[Digit], ink: Gray) -> list[int]:
+    """Those of the marks that one pen wrote with the number: what is much fainter belongs to the paper."""
+    if not near:
+        return []
+    strokes = float(np.median([_darkness(mark.blob, ink) for mark, _ in number]))
+    return [i for i in near if _darkness(left_out[i].blob, ink) >= FAINT * strokes]
+
+
+def _darkness(blob: Blob, ink: Gray) -> float:
+    box = blob.box
+    return float(np.percentile(ink[box.y : box.bottom, box.x : box.right][blob.mask], DARK))
 
 
 def _read_twice(digits: Sequence[Mark]) -> TwoReadings | None:

@@ -115,7 +115,8 @@ def read_page(page: Page, reader: Reader) -> PageReading:
         paper.rulings,
         one_number=cut_out is not None,
         least=reader.least_sure,
-        print_in=None if reader.reads_print else paper.ink,
+        ink=paper.ink,
+        reads_print=reader.reads_print,
     )
     return PageReading(
         page=page.number,
@@ -210,19 +211,9 @@ def _reading(mark: Mark, paper: CleanPage, page: Page, threshold: float) -> Digi
     probabilities = mark.seen.probabilities
     best = np.argsort(-probabilities[:-1], kind="stable")[:3]
     confidence = mark.confidence
-    status, reason = judge_digit(confidence, threshold)
-    if mark.differs:
-        status, reason = Status.REVIEW, Rejection(Cause.READ_TWICE, mark.differs, confidence, 1.0)
-    elif mark.differs is not None and status is Status.REJECTED:
-        # A digit of a number that was read as a whole: without it, the number would be another.
-        status, reason = Status.REVIEW, Rejection(Cause.UNCERTAIN, "confidence", confidence, threshold)
-    rejection = (
-        mark.rejection
-        or judge_resolution(box)
-        or judge_margin(mark.blob.box, mark.blob.mask, paper.mask.shape)
-    )
-    if rejection is not None:
-        status, reason = Status.REJECTED, rejection
+    status, reason = _judged(mark, threshold, judge_margin(mark.blob.box, mark.blob.mask, paper.mask.shape))
+    if (coarse := judge_resolution(box)) is not None:
+        status, reason = Status.REJECTED, mark.rejection or coarse
     return DigitReading(
         digit=None if status is Status.REJECTED else str(best[0]),
         confidence=round(confidence, 4),
@@ -232,6 +223,24 @@ def _reading(mark: Mark, paper: CleanPage, page: Page, threshold: float) -> Digi
         top=tuple((str(c), round(float(probabilities[c]), 4)) for c in best),
         glyph=mark.seen.glyph,
     )
+
+
+def _judged(mark: Mark, threshold: float, in_margin: Rejection | None) -> tuple[Status, Rejection | None]:
+    """What becomes of a mark that the network saw, and why.
+
+    A digit of a number that was read as a whole is never left out: without it, the number would be another.
+    """
+    if mark.rejection is not None:
+        return Status.REJECTED, mark.rejection
+    status, reason = judge_digit(mark.confidence, threshold)
+    if mark.differs:
+        status, reason = Status.REVIEW, Rejection(Cause.READ_TWICE, mark.differs, mark.confidence, 1.0)
+    elif mark.differs is not None and status is Status.REJECTED:
+        status, reason = Status.REVIEW, Rejection(Cause.UNCERTAIN, "confidence", mark.confidence, threshold)
+    if in_margin is None:
+        return status, reason
+    is_part = mark.twice is not None and len(mark.twice.second) > 1
+    return Status.REVIEW if is_part else Status.REJECTED, in_margin
 
 
 def _without_glyphs(page: PageReading) -> PageReading:

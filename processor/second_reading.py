@@ -230,19 +230,34 @@ def _together(region: Region, reading: StripReading, paper: CleanPage, classify:
     first = "".join(str(mark.seen.digit) for mark in region.digits if mark.seen)
     if not verdict.digits:
         return list(region.marks)
-    others = sorted({first, reading.digits} - {verdict.digits})
-    differs = " or ".join(other or "nothing" for other in others)
     if verdict.digits == first:
         digits, left = region.digits, [mark for mark in region.marks if mark.rejection is not None]
     else:
         digits = _cut(region, verdict, reading, paper, classify)
         left = _left_out(region.marks, digits)
     shares = _doubts(digits, verdict.digits, reading)
-    twice = _both(first, reading, verdict)
+    twice, differs = _both(first, reading, verdict), _contradiction(first, reading.digits, verdict.digits)
     return [
         replace(_read_as(mark, int(digit), verdict.probability**share), differs=differs, twice=twice)
         for mark, digit, share in zip(digits, verdict.digits, shares, strict=True)
     ] + left
+
+
+def _contradiction(first: str, second: str, read: str) -> str:
+    """What either reading makes of a number that is `read` otherwise; empty where neither objects.
+
+    The first objects to nothing where it left marks out, as too many touch, and what it did read is in order.
+    Of such numbers, as sure as others, no more are wrong.
+    """
+    left_out_some = second == read and is_part(first, read)
+    others = {second} if left_out_some else {first, second}
+    return " or ".join(other or "nothing" for other in sorted(others - {read}))
+
+
+def is_part(some: str, whole: str) -> bool:
+    """Whether `some` digits (one at least) are those of `whole`, in their order, with others between."""
+    rest = iter(whole)
+    return bool(some) and all(digit in rest for digit in some)
 
 
 def _both(first: str, reading: StripReading, verdict: Verdict) -> TwoReadings:

@@ -57,6 +57,7 @@ def gathered(
     confidence: float = 0.99,
     one_number: bool = False,
     least: float = SURE_NUMBER,
+    ink: NDArray[np.uint8] | None = None,
 ) -> tuple[list[NumberReading], list[DigitReading]]:
     readings = [[reading(one, confidence) for one in line] for line in lines]
     return gather(
@@ -66,6 +67,7 @@ def gathered(
         blank() if rulings is None else rulings,
         one_number=one_number,
         least=least,
+        ink=ink,
     )
 
 
@@ -139,6 +141,15 @@ def test_a_separator_that_nobody_can_tell_sends_the_number_to_review() -> None:
     assert [(n.text, n.status) for n in numbers] == [("125", Status.REVIEW)]
 
 
+@pytest.mark.parametrize(("darkness", "text"), [(250, "12,5"), (200, "12,5"), (150, "125")])
+def test_a_mark_much_fainter_than_the_digits_separates_nothing(darkness: int, text: str) -> None:
+    comma = mark(Box(158, 136, 6, 14), SPECK)
+    ink = np.full(SHAPE, 250, np.uint8)
+    ink[136:150, 158:164] = darkness
+    numbers, _ = gathered(row("125"), [comma], ink=ink)
+    assert [(n.text, n.status) for n in numbers] == [(text, Status.ACCEPTED)]
+
+
 def test_what_is_struck_out_is_left_out_and_says_so() -> None:
     stroke = lines_of((90, 118, 120, 3), at=blank())
     numbers, rejected = gathered([*row("125"), *row("48", 400)], rulings=stroke)
@@ -152,6 +163,15 @@ def test_what_is_written_beside_a_struck_number_is_sure() -> None:
     beside = row("48", 240)
     assert gathered([*row("125"), *beside], rulings=stroke)[0][0].status is Status.ACCEPTED
     assert {n.status for n in gathered([*row("125"), *beside])[0]} == {Status.REVIEW}
+
+
+def test_a_number_may_go_on_in_what_was_taken_for_struck_out() -> None:
+    """A bar from one touching digit into the next looks like a stroke through them."""
+    struck = mark(Box(164, 100, 70, 40), Rejection(Cause.STRUCK_OUT, "share crossed", 0.97, 0.85))
+    field = [*twice(row("25")), struck]
+    assert [n.status for n in gathered(twice(row("25")), one_number=True)[0]] == [Status.ACCEPTED]
+    assert [n.status for n in gathered(field, one_number=True)[0]] == [Status.REVIEW]
+    assert [n.status for n in gathered(field)[0]] == [Status.REVIEW]
 
 
 @pytest.mark.parametrize(("confidence", "status"), [(0.99, Status.ACCEPTED), (0.9, Status.REVIEW)])

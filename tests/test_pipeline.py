@@ -150,6 +150,16 @@ def test_a_number_is_as_sure_as_its_digits_together(reader: Reader, sheet: Rende
             assert all(d.status is Status.ACCEPTED for d in number.digits)
 
 
+def test_a_digit_at_the_very_edge_stays_in_its_number(reader: Reader) -> None:
+    """A cell cut out closely: its first digit lies in the margin, where borders are, and a person looks."""
+    sheet = render("free", handwriting.load(SAMPLE), seed=3, dpi=150)
+    box = next(number.box for number in sheet.numbers if number.digits == "1900")
+    close = read_page(as_page(sheet.pixels[box.y - 12 : box.bottom + 12, box.x + 1 : box.right + 12]), reader)
+    assert texts(close) == ["1900"]
+    assert close.numbers[0].status is Status.REVIEW
+    assert "cut off by the edge" in (close.numbers[0].digits[0].reason or "")
+
+
 def test_reading_is_repeatable_to_the_byte(reader: Reader, sheet: RenderedPage) -> None:
     first, second = (read_page(as_page(sheet.pixels), reader) for _ in range(2))
     assert repr(strip(first)) == repr(strip(second))

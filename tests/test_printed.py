@@ -172,7 +172,7 @@ def test_a_printed_number_is_left_out_whole_and_its_neighbour_does_not_miss_it(
     readings = [[reading(one) for one in row] for row in line]
     nothing = np.zeros(page.shape, np.bool_)
     read = [number.text for number in gather(line, readings, nothing, nothing)[0]]
-    numbers, rejected = gather(line, readings, nothing, nothing, print_in=page)
+    numbers, rejected = gather(line, readings, nothing, nothing, ink=page, reads_print=False)
     assert read == ["2026", "4705"]
     assert [number.text for number in numbers] == ["4705"]
     assert len(rejected) == 4

@@ -204,6 +204,15 @@ def test_wide_cells_of_one_digit_are_a_table_row() -> None:
     assert split_numbers(row(0, [0, 150, 300]), [], ruled(80, 230)) == [[0], [1], [2]]
 
 
+def test_what_was_read_in_one_strip_is_one_number_where_it_is_near() -> None:
+    unlike = [Box(0, 0, 20, 90), Box(30, 60, 20, 30), Box(60, 0, 20, 90), Box(200, 0, 20, 90)]
+    assert split_numbers(unlike, [], OPEN) == [[0], [1], [2], [3]]
+    assert split_numbers(unlike, [], OPEN, ["a", "a", "a", "a"]) == [[0, 1, 2], [3]]
+    assert split_numbers(unlike, [], OPEN, ["a", "b", "b", "b"]) == [[0], [1, 2], [3]]
+    assert split_numbers(unlike, [], OPEN, [None] * 4) == [[0], [1], [2], [3]]
+    assert split_numbers(unlike, [], ruled(25), ["a"] * 4) == [[0, 1, 2], [3]]
+
+
 def test_a_point_keeps_a_number_together() -> None:
     boxes = row(0, [0, 60])
     assert split_numbers(boxes, [], OPEN) == [[0], [1]]
@@ -283,3 +292,11 @@ def test_ones_in_the_cells_of_a_comb_are_one_line() -> None:
 def test_the_pieces_of_a_broken_digit_are_in_its_line() -> None:
     boxes = [Box(60, 100, 24, 40), Box(100, 122, 24, 18), Box(104, 100, 16, 18), Box(140, 100, 24, 40)]
     assert group_lines(boxes, 40.0) == [[0, 2, 1, 3]]
+
+
+def test_the_highest_digit_of_a_number_tells_how_wide_a_gap_is() -> None:
+    """A comma stands between a flat 5 and a flat 2."""
+    boxes = [Box(100, 100, 24, 40), Box(128, 119, 26, 21), Box(184, 120, 30, 20)]
+    comma = Box(163, 132, 6, 14)
+    assert split_numbers(boxes, [comma], OPEN) == [[0, 1, 2]]
+    assert split_numbers(boxes[1:], [comma], OPEN) == [[0], [1]]

@@ -30,9 +30,8 @@ LEAST_PROBABILITY = 1e-4
 SURE_NUMBER = 0.8
 """A number that by its own account is wrong one time in five is looked at, however sure each digit is."""
 
-SPREAD = 3.0
-"""Of numbers above a confidence, the greatest doubt is so many times the mean: 2.6 to 2.9 on climate cells,
-3.7 to 5 on cheque strips, from 0.95 on."""
+SPREAD = 5.0
+"""Of numbers above a confidence, the greatest doubt is so many times the mean."""
 
 LEAST_SURE = 0.5
 """However many errors are allowed, what is rather wrong than right is looked at."""

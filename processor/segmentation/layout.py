@@ -1,6 +1,6 @@
 """Layout: blobs to lines of writing, digits to numbers, and the order a person reads them in."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -130,39 +130,56 @@ def _attach_low(table: NDArray[np.float64], groups: list[list[int]]) -> list[lis
     return [g for g in joined if g]
 
 
-def split_numbers(boxes: Sequence[Box], others: Sequence[Box], dividers: Mask) -> list[list[int]]:
+def split_numbers(
+    boxes: Sequence[Box],
+    others: Sequence[Box],
+    dividers: Mask,
+    strips: Sequence[Hashable | None] = (),
+) -> list[list[int]]:
     """Indices of `boxes` (one line's digits, left to right) as numbers.
 
     Digits go together where they are near, alike in height and level. `others` are the line's points and
     commas, which may stand in a gap; `dividers` is the page's (H, W) mask of upright ruled lines, which
-    separate numbers, unless every digit has a cell of its own: a comb holds one number.
+    separate numbers, unless every digit has a cell of its own: a comb holds one number. `strips` tell in
+    which strip each digit was read as one of several, None for in none: no wall stands in a strip, and digits
+    of one that are near are one number, however unlike their heights are.
     """
     cells = cells_of(boxes, dividers)
     comb = is_comb(boxes, cells)
     numbers: list[list[int]] = []
     for i, box in enumerate(boxes):
         before = i - 1
-        same_cell = i > 0 and cells[before] == cells[i]
-        if i > 0 and (comb or (same_cell and _continues(boxes[before], box, others))):
+        one_strip = i > 0 and bool(strips) and strips[i] is not None and strips[before] == strips[i]
+        together = one_strip or (i > 0 and cells[before] == cells[i] and _alike(boxes[before], box))
+        if i > 0 and (comb or (together and _near([boxes[j] for j in numbers[-1]], box, others))):
             numbers[-1].append(i)
         else:
             numbers.append([i])
     return numbers
 
 
-def _continues(left: Box, right: Box, others: Sequence[Box]) -> bool:
+def _alike(left: Box, right: Box) -> bool:
+    """Whether two digits are level, and of heights that one hand writes."""
     taller, lower = max(left.height, right.height), min(left.height, right.height)
     level = min(left.bottom, right.bottom) - max(left.y, right.y) >= 0.4 * lower
+    feet = abs(left.bottom - right.bottom) <= FEET * taller
+    return level and taller <= (LEVEL_HEIGHTS if feet else DIGITS_ALIKE) * lower
+
+
+def _near(number: Sequence[Box], right: Box, others: Sequence[Box]) -> bool:
+    """Whether `right` is near enough to be the next digit of a number, or a point or comma stands between.
+
+    The highest digit of the number tells how wide a gap is: a flat 5 before a comma does not.
+    """
+    left = number[-1]
+    taller = max(right.height, *(box.height for box in number))
     separated = any(
         left.centre[0] < o.centre[0] < right.centre[0]
         and o.bottom > left.centre[1]
         and o.height <= LOW * taller
         for o in others
     )
-    gap = (SEPARATED_GAP if separated else NUMBER_GAP) * taller
-    feet = abs(left.bottom - right.bottom) <= FEET * taller
-    alike = taller <= (LEVEL_HEIGHTS if feet else DIGITS_ALIKE) * lower
-    return level and alike and right.x - left.right <= gap
+    return right.x - left.right <= (SEPARATED_GAP if separated else NUMBER_GAP) * taller
 
 
 def may_lack_digits(
