@@ -31,6 +31,9 @@ WIDE = 1.25
 CUT_COST = 1.5
 """Nats for every cut through ink: of two equal readings, the one with fewer cuts is right."""
 
+PART_COST = 1.0
+"""... and for parting pieces that stand over each other as those of one broken digit do."""
+
 TORN = 0.6
 """Leaving out a part torn from a blob costs as much as leaving out a mark of so many line heights."""
 
@@ -69,11 +72,13 @@ PROSE_SHARE = 0.4
 class Line:
     """Blobs from left to right, what shape and place say of each, and the line's height in pixels.
 
+    `stacks` numbers the stack of each, which is its own where it is no piece of a broken character.
     `specks` take no part in reading: joined to a digit they change nothing but the count of hypotheses.
     """
 
     blobs: tuple[Blob, ...]
     judged: tuple[Rejection | None, ...]
+    stacks: tuple[int, ...]
     specks: tuple[Mark, ...]
     height: float
     page_digit_height: float
@@ -87,10 +92,10 @@ def make_line(
     A line is measured by its own characters, so small figures beside large ones are no specks; one or two
     marks alone are measured by the page's digits. The pieces of a broken digit are one character.
     """
-    columns = line_stacks([b.box for b in blobs], page_digit_height)
-    blobs = [blobs[i] for column in columns for i in column]
-    at = iter(blobs)
-    heights = np.array([Box.around(next(at).box for _ in column).height for column in columns], np.float64)
+    stacks = line_stacks([b.box for b in blobs], page_digit_height)
+    heights = np.array([Box.around(blobs[i].box for i in stack).height for stack in stacks], np.float64)
+    of = [number for number, stack in enumerate(stacks) for _ in stack]
+    blobs = [blobs[i] for stack in stacks for i in stack]
     high = heights[heights >= 0.5 * heights.max()]
     height = float(np.median(high))
     small = height < SMALL_PRINT * page_digit_height
@@ -110,6 +115,7 @@ def make_line(
     return Line(
         blobs=tuple(b for b, speck in zip(blobs, is_speck, strict=True) if not speck),
         judged=tuple(j for j, speck in zip(judged, is_speck, strict=True) if not speck),
+        stacks=tuple(number for number, speck in zip(of, is_speck, strict=True) if not speck),
         specks=tuple(Mark(b, None, 1.0, j) for b, j, s in zip(blobs, judged, is_speck, strict=True) if s),
         height=height,
         page_digit_height=page_digit_height,
@@ -160,8 +166,13 @@ class Proposals:
 
     @cached_property
     def cuts(self) -> list[float]:
-        """Nats for ending a candidate before each part, where that cuts ink."""
-        return [CUT_COST if cut else 0.0 for cut in cuts(self.parts)]
+        """Nats for ending a candidate before each part, where that cuts ink or parts pieces of a stack."""
+        stacks = [self.line.stacks[part.parent] for part in self.parts]
+        parted = [i > 0 and stacks[i - 1] == stack for i, stack in enumerate(stacks)]
+        return [
+            CUT_COST if cut else PART_COST if part else 0.0
+            for cut, part in zip(cuts(self.parts), parted, strict=True)
+        ]
 
     @cached_property
     def judged(self) -> dict[Blob, Rejection | None]:
@@ -216,10 +227,10 @@ def _candidates(line: Line, parts: Sequence[Part]) -> list[Candidate]:
         indices = list(run)
         spans.append((indices[0], indices[-1] + 1))
     whole: dict[tuple[int, int], Candidate] = {}
-    for stack in line_stacks([blob.box for blob in line.blobs], line.page_digit_height):
-        if max(stack) - min(stack) == len(stack) - 1:
-            span = spans[min(stack)][0], spans[max(stack)][1]
-            whole[span] = Candidate(*span, union([line.blobs[i] for i in stack]), joins=len(stack) - 1)
+    for _, stack in groupby(range(len(line.blobs)), key=lambda i: line.stacks[i]):
+        pieces = list(stack)
+        span = spans[pieces[0]][0], spans[pieces[-1]][1]
+        whole[span] = Candidate(*span, union([line.blobs[i] for i in pieces]), joins=len(pieces) - 1)
     whole |= {span: Candidate(*span, blob) for span, blob in zip(spans, line.blobs, strict=True)}
     runs = propose(parts, line.height)
     return [c for c in runs if (c.start, c.stop) not in whole] + list(whole.values())

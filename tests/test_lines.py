@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from processor.lines import Classify, make_line, pen_width, propose_lines, read_lines
+from processor.lines import PART_COST, Classify, make_line, pen_width, propose_lines, read_lines
 from processor.records import Cause, CutOut, Gray
 from processor.segmentation.blobs import find_blobs
 from processor.segmentation.layout import group_lines
@@ -219,3 +219,13 @@ def test_a_row_of_small_digits_is_read_beside_large_ones() -> None:
     assert read(row([11] * 6))[0] == "1" * 6
     assert read(row([11] * 4)) == ("", [Cause.SPECK] * 4)
     assert read(row([11, 5, 11, 6, 11, 5, 6]))[0] == ""
+
+
+def test_to_part_the_pieces_of_a_broken_digit_costs_more_than_to_part_neighbours() -> None:
+    image = np.zeros((120, 200), np.uint8)
+    one(image, 40)
+    broken_zero(image, 90)
+    blobs = find_blobs(image > 0, least_side=3)
+    (proposed,) = propose_lines([make_line(blobs, image.shape, HEIGHT, 4.0)], image, closed)
+    assert next(part.blob.box.height for part in proposed.parts) > 40
+    assert proposed.cuts == [0.0, 0.0, PART_COST]

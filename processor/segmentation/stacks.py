@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from processor.records import Box
 
-GAP = 0.22
+GAP = 0.3
 """Between the pieces of a digit lies at most this share of their common height,"""
 
 SHARED = 0.5
