@@ -117,6 +117,7 @@ def test_a_refresh_is_shorter_and_gentler_unless_it_is_told() -> None:
     refresh = shorter(plan, None, 7, refresh=True)
     assert (refresh.steps, refresh.seed) == (REFRESH_STEPS, 7)
     assert refresh.learning_rate < plan.learning_rate
+    assert refresh.averaging < plan.averaging
     assert shorter(plan, 9, None, refresh=True).steps == 9
 
 

@@ -45,11 +45,11 @@ class StripPlan:
     """
 
     seed: int = 1
-    steps: int = 2400
+    steps: int = 9000
     batch: int = 64
     learning_rate: float = 5e-3
     weight_decay: float = 0.02
-    averaging: float = 0.995
+    averaging: float = 0.998
     guided: float = 0.15
     parameters: dict[str, Any] = field(default_factory=dict)
 

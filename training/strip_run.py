@@ -50,7 +50,8 @@ STRIP_CURVES = "strips-learning-curves.png"
 
 REFRESH_STEPS = 300
 REFRESH_RATE = 1e-3
-"""A refresh is short and gentle: the reader can read already."""
+REFRESH_AVERAGING = 0.995
+"""A refresh is short and gentle, and averages over fewer steps: the reader can read already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -338,5 +339,5 @@ def no_second_reader(folder: Path) -> BadCommand:
 def shorter(plan: StripPlan, steps: int | None, seed: int | None, refresh: bool) -> StripPlan:
     """`plan` with what was asked for; a refresh takes few steps, and small ones."""
     if refresh:
-        plan = replace(plan, steps=REFRESH_STEPS, learning_rate=REFRESH_RATE)
+        plan = replace(plan, steps=REFRESH_STEPS, learning_rate=REFRESH_RATE, averaging=REFRESH_AVERAGING)
     return replace(plan, steps=steps or plan.steps, seed=plan.seed if seed is None else seed)

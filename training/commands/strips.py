@@ -35,7 +35,7 @@ def strips(
     table: OwnTable = None,
     steps: Annotated[
         int | None,
-        typer.Option(min=1, max=1_000_000, help="Batches.", show_default="2400, or 300 for a refresh"),
+        typer.Option(min=1, max=1_000_000, help="Batches.", show_default="9000, or 300 for a refresh"),
     ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="The same seed draws the same numbers.", show_default="1")
