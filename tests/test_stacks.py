@@ -88,3 +88,8 @@ def test_stacks_do_not_depend_on_the_place_on_the_page(
 def test_hundreds_of_marks_take_no_time_to_speak_of() -> None:
     places = np.random.default_rng(1).integers(0, 3000, (1500, 2))
     assert len(find_stacks([Box(int(x), int(y), 20, 17) for x, y in places], HEIGHT)) <= 1500
+
+
+def test_a_screen_of_ten_thousand_dots_is_as_many_stacks_as_columns() -> None:
+    dots = [Box(20 + 10 * x, 20 + 10 * y, 6, 6) for x in range(100) for y in range(100)]
+    assert [len(stack) for stack in find_stacks(dots, 15.0)] == [100] * 100

@@ -97,11 +97,20 @@ def _is_whole(table: NDArray[np.float64], pieces: Sequence[int], digit_height: f
 
 def _join(boxes: Sequence[Box], pairs: Sequence[tuple[int, int]]) -> list[list[int]]:
     """Indices of `boxes` with the `pairs` put together, each stack from top to bottom."""
-    of = list(range(len(boxes)))
-    for one, other in pairs:
-        kept, gone = sorted((of[one], of[other]))
-        of = [kept if stack == gone else stack for stack in of]
+    parents = list(range(len(boxes)))
+    for pair in pairs:
+        # A screen of dots has tens of thousands of pairs: none may cost a pass over all boxes.
+        kept, gone = sorted(_first(parents, i) for i in pair)
+        parents[gone] = kept
     found: dict[int, list[int]] = {}
     for i in range(len(boxes)):
-        found.setdefault(of[i], []).append(i)
+        found.setdefault(_first(parents, i), []).append(i)
     return [sorted(stack, key=lambda i: boxes[i].y) for stack in found.values()]
+
+
+def _first(parents: list[int], i: int) -> int:
+    """The lowest index of the stack that `i` belongs to (union-find with halved paths)."""
+    while parents[i] != i:
+        parents[i] = parents[parents[i]]
+        i = parents[i]
+    return i
