@@ -26,7 +26,7 @@ from processor.commands.results import parse_since
 from processor.commands.run import report
 from processor.errors import BadCommand, BadDatabase, Exit
 from processor.intake.queue import claim, enqueue, fail, finish
-from processor.records import Status
+from processor.records import Box, NumberReading, Status
 from processor.results.database import open_database
 from processor.results.tally import Tally
 from processor.settings import shipped_archive
@@ -447,6 +447,37 @@ def test_show_saves_a_picture_of_every_number(call: Call, home: Path) -> None:
     assert "the original is neither" in err
 
 
+def keep(home: Path, scan: Path, *numbers: NumberReading) -> None:
+    """Records that `numbers` were read on the one page of `scan`, at 300 dpi."""
+    (home / "results").mkdir(exist_ok=True)
+    database = open_database(f"sqlite:///{home / 'results' / 'results.db'}")
+    sha256 = hashlib.sha256(scan.read_bytes()).hexdigest()
+    enqueue(database, source=scan.parent, file=scan.name, sha256=sha256, bytes=9, now=NOW)
+    job = claim(database, NOW, 60)
+    assert job is not None
+    finish(database, job, a_result(a_page(*numbers)), NOW)
+    database.dispose()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other file systems take no such names")
+def test_show_saves_pictures_of_a_scan_whose_name_is_no_text(call: Call, home: Path) -> None:
+    scan = home / "caf\udce9.png"
+    Image.fromarray(np.full((200, 300), 255, np.uint8)).save(scan)
+    keep(home, scan, a_number("007"))
+    code, out, _ = call("show", r"caf\udce9.png", "--save", "pictures")
+    assert (code, "007" in out) == (0, True)
+    assert [p.name[-10:] for p in (home / "pictures").iterdir()] == ["-p1-n1.png"]
+
+
+def test_show_draws_a_pdf_as_it_was_read(call: Call, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scan = home / "a.pdf"
+    Image.new("L", (300, 200), 255).save(scan, resolution=72)
+    keep(home, scan, replace(a_number("7"), box=Box(1150, 700, 60, 90)))
+    monkeypatch.setenv("PROCESSOR_INTAKE__PDF_DPI", "50")
+    assert call("show", "a.pdf", "--save", "pictures")[0] == 0
+    assert len(list((home / "pictures").iterdir())) == 1
+
+
 @pytest.mark.usefixtures("stored")
 def test_show_what_was_never_seen(call: Call) -> None:
     code, _, err = call("show", "from.png")
@@ -588,6 +619,17 @@ def test_read_prints_digits_scores_and_rejections(
         assert scores == sorted(scores, reverse=True)
         assert reading["top"][0]["digit"] == reading["digit"]
     assert all(blob["reason"] for blob in found["rejected"])
+
+
+def test_read_saves_where_it_cannot(call: Call, home: Path) -> None:
+    Image.fromarray(np.full((120, 220), 255, np.uint8)).save(home / "a.png")
+    sha256 = hashlib.sha256((home / "a.png").read_bytes()).hexdigest()
+    (home / "pictures" / f"a-{sha256[:12]}-p1.jpg").mkdir(parents=True)
+    code, _, err = call("read", "a.png", "--save", "pictures")
+    assert code == Exit.BAD_COMMAND
+    assert "--save pictures: Is a directory" in err
+    (home / "file").touch()
+    assert "--save file: File exists" in call("read", "a.png", "--save", "file")[2]
 
 
 def test_read_what_is_not_there(call: Call, home: Path) -> None:

@@ -1,7 +1,8 @@
 """`processor read`: reads scans here and now, in this process, and stores nothing."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ def read(
     """
     start.check_settings(settings)
     if save is not None:
-        _make(save)
+        with _saving(save):
+            save.mkdir(parents=True, exist_ok=True)
     session = _Session(settings, load_reader(settings), save)
     scans: list[dict[str, Any]] = []
     for image in images:
@@ -57,7 +59,7 @@ class _Session:
     save: Path | None
 
     def read(self, image: Path) -> list[PageReading]:
-        """Every page of the scan. Raises BadScan."""
+        """Every page of the scan. Raises BadScan, and BadCommand where its pictures cannot be saved."""
         try:
             data = image.read_bytes()
         except OSError as error:
@@ -71,18 +73,22 @@ class _Session:
             readings.append(read_page(page, self.reader))
             if self.save is not None:
                 form = "png" if values.outputs.annotated == "png" else "jpg"
-                annotate(page, readings[-1]).save(self.save / f"{name}-p{page.number}.{form}", quality=85)
+                with _saving(self.save):
+                    annotate(page, readings[-1]).save(self.save / f"{name}-p{page.number}.{form}", quality=85)
         if self.save is not None:
-            contact_sheet(readings).save(self.save / f"{name}-sheet.png")
+            with _saving(self.save):
+                contact_sheet(readings).save(self.save / f"{name}-sheet.png")
         return readings
 
 
-def _make(folder: Path) -> None:
+@contextmanager
+def _saving(folder: Path) -> Iterator[None]:
+    """Around what is written to the folder of --save: a disk that refuses is a BadCommand."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
         raise BadCommand(
-            f"--save {folder}: {error.strerror}.", "Name a folder that can be written."
+            f"--save {folder}: {error.strerror or error}.", "Name a folder that can be written."
         ) from None
 
 

@@ -14,7 +14,7 @@ from processor.commands.console import Words, jsonable, print_json, print_line, 
 from processor.errors import BadCommand
 from processor.results.database import columns_of, open_database, open_read_only, reading
 from processor.results.originals import find_original
-from processor.results.publish import output_name
+from processor.results.publish import file_name, output_name
 from processor.results.queries import PageReport, ScanReport, readings, run_select, scan_report
 from processor.results.schema import VIEWS, metadata
 from processor.settings import LoadedSettings
@@ -187,14 +187,17 @@ def _save_strips(settings: LoadedSettings, found: ScanReport, folder: Path) -> i
     from processor.results.rejected_sheet import rejected_sheet
 
     scan, values = found.scan, settings.values
-    source = find_original(Path(scan["source"]), scan["file"], scan["sha256"], settings.results)
+    file, sha256 = file_name(scan["file"]), scan["sha256"]
+    data = find_original(Path(file_name(scan["source"])), file, sha256, settings.results).read_bytes()
+    # Pages of a PDF are drawn as they were read, whatever intake.pdf_dpi says by now: boxes are in pixels.
+    dpi = next((page.page["dpi"] for page in found.pages if page.page["dpi"]), values.intake.pdf_dpi)
     numbers = {page.page["page"]: page.numbers for page in found.pages}
     rejected = {page.page["page"]: page.rejected for page in found.pages}
     turns = {page.page["page"]: quarter_turns(page.page["skew_degrees"]) for page in found.pages}
-    name = output_name(scan["file"], scan["sha256"])
+    name = output_name(file, sha256)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for page in decode(source.read_bytes(), scan["file"], values.limits, values.intake.pdf_dpi):
+        for page in decode(data, file, values.limits, dpi):
             for report in numbers.get(page.number, ()):
                 picture = number_strip(page, report.number, report.digits, report.twice, turns[page.number])
                 picture.save(folder / f"{name}-p{page.number}-n{report.number['position']}.png")
@@ -203,7 +206,7 @@ def _save_strips(settings: LoadedSettings, found: ScanReport, folder: Path) -> i
                 sheet.save(folder / f"{name}-p{page.number}-rejected.png")
     except OSError as error:
         raise BadCommand(
-            f"--save {folder}: {error.strerror}.", "Name a folder that can be written."
+            f"--save {folder}: {error.strerror or error}.", "Name a folder that can be written."
         ) from None
     return sum(map(len, numbers.values()))
 
