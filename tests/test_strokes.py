@@ -27,6 +27,13 @@ def test_a_stroke_through_the_digits_strikes_them_out() -> None:
     assert rejection.cause is Cause.STRUCK_OUT
 
 
+def test_a_stroke_under_a_thick_pen_strikes_the_digits_out() -> None:
+    mask = rulings(185, 340)
+    for digit in DIGITS:
+        mask[:, digit.x + 2 : digit.x + 10] = mask[:, digit.right - 12 : digit.right] = False
+    assert judge_struck(DIGITS, mask) is not None
+
+
 @pytest.mark.parametrize(
     "mask",
     [
@@ -35,8 +42,16 @@ def test_a_stroke_through_the_digits_strikes_them_out() -> None:
         rulings(185, 340, y=138),
         rulings(185, 340, y=96),
         rulings(185, 260),
+        rulings(185, 235) | rulings(260, 340),
     ],
-    ids=["a ruled line", "the line of a field", "an underline", "a line above", "half the number"],
+    ids=[
+        "a ruled line",
+        "the line of a field",
+        "an underline",
+        "a line above",
+        "half the number",
+        "two lines",
+    ],
 )
 def test_other_lines_do_not(mask: NDArray[np.bool_]) -> None:
     assert judge_struck(DIGITS, mask) is None

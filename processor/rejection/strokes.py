@@ -13,6 +13,9 @@ CROSSED = 0.85
 MIDDLE = 0.32, 0.7
 """... within this part of its height: what runs above or below is a line of the form, or a bar."""
 
+STROKES = 0.4
+"""... where it lies under the digits' own strokes, each at most so many digit heights wide, it runs on."""
+
 BEYOND = 1.0, 1.6
 """A line that goes on there, in digit heights beyond the number, is printed: nobody strikes out so far."""
 
@@ -41,14 +44,17 @@ AXIS = 0.12
 def judge_struck(digits: Sequence[Box], rulings: Mask) -> Rejection | None:
     """Why the number of these `digits` is struck out; `rulings` is the page's (H, W) mask of level lines.
 
-    A long straight stroke through the digits was taken for a ruled line and out of the ink before. A ruled
-    line that digits slipped onto goes on beside them.
+    A long straight stroke through the digits was taken for a ruled line and out of the ink before, but where
+    their own strokes cross it: those of a thick pen, half of the way. A ruled line that digits slipped onto
+    goes on beside them.
     """
     number = Box.around(digits)
     height = float(np.median([b.height for b in digits]))
     top, bottom = (int(number.y + share * number.height) for share in MIDDLE)
     band = np.asarray(rulings[top : max(bottom, top + 1)].any(axis=0), np.bool_)
-    share = float(band[max(0, number.x) : number.right].mean())
+    under = np.ones((1, max(1, round(STROKES * height))), np.uint8)
+    run = cv2.morphologyEx(band[None].view(np.uint8), cv2.MORPH_CLOSE, under)[0]
+    share = float(run[max(0, number.x) : number.right].mean())
     near, far = (int(reach * height) for reach in BEYOND)
     goes_on = band[max(0, number.x - far) : max(0, number.x - near)].any()
     goes_on |= band[number.right + near : number.right + far].any()
