@@ -113,10 +113,11 @@ def gather(
         used = [near[i] for i in punctuation.used]
         points = [left_out[i].box for i in used]
         unread = [o.box for o in line if o.seen and o.cause not in EXPLAINED and o.box not in points]
+        specks = [left_out[i].box for i in near if not left_out[i].seen and i not in used]
         # A field that was read as a whole, twice the same, lacks nothing but what neither reading was shown.
         agreed = whole_field and all(mark.differs == "" for mark, _ in number)
         agreed = agreed and not any(left.cause is Cause.STRUCK_OUT for left in line)
-        missing = not agreed and may_lack_digits(own, unread, page_digits, dividers, points)
+        missing = not agreed and may_lack_digits(own, unread, page_digits, dividers, points, specks)
         twice = all(mark.differs is not None for mark, _ in number)
         doubtful = punctuation.doubtful or missing
         limit = least if twice else SURE_NUMBER

@@ -102,9 +102,10 @@ def make_line(
     measured = len(high) >= CHARACTERS and (not small or _is_row(high))
     scale = height if measured else max(height, page_digit_height)
     boxes = [b.box for b in blobs]
+    highest = min(float(heights.max()), max(height, page_digit_height))
     judged = [
         geometry.judge_blob(b.box, scale, page_shape)
-        or _judge_hanging(b.box, boxes, height)
+        or _judge_hanging(b.box, boxes, height, highest)
         or strokes.judge_crossed(b.mask, height)
         for b in blobs
     ]
@@ -127,16 +128,20 @@ def _is_row(heights: NDArray[np.float64]) -> bool:
     return len(heights) >= ROW and float(heights.std()) <= ALIKE * float(heights.mean())
 
 
-def _judge_hanging(box: Box, line: Sequence[Box], height: float) -> Rejection | None:
-    """Why a low mark beside characters of a line `height` px high is a comma or a point, no small digit."""
-    if box.height > SMALL * height or box.width > NARROW * height:
+def _judge_hanging(box: Box, line: Sequence[Box], height: float, highest: float) -> Rejection | None:
+    """Why a low mark beside characters of a line `height` px high is a comma or a point, no small digit.
+
+    The line's `highest` digit measures a comma between flat ones.
+    """
+    if box.height > SMALL * max(height, highest) or box.width > NARROW * height:
         return None
     near = [b for b in line if b.height >= HIGH * height and _gap(b, box) <= BESIDE * height]
     if not near:
         return None
     top, bottom = (float(np.mean(edge)) for edge in zip(*((b.y, b.bottom) for b in near), strict=True))
-    size = box.height / (bottom - top)
-    return Rejection(Cause.SEPARATOR, "digit heights", size, SMALL) if hangs(box, top, bottom) else None
+    if not hangs(box, top, bottom, highest):
+        return None
+    return Rejection(Cause.SEPARATOR, "digit heights", box.height / max(bottom - top, highest), SMALL)
 
 
 def _gap(one: Box, other: Box) -> int:

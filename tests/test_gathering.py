@@ -230,3 +230,23 @@ def test_what_was_read_twice_is_accepted_from_another_confidence(least: float, s
 def test_an_empty_page_holds_nothing() -> None:
     assert gathered() == ([], [])
     assert gathered([]) == ([], [])
+
+
+def test_a_number_beside_which_a_digit_fell_apart_is_looked_at() -> None:
+    crumbs = [mark(Box(170, 100 + 10 * i, 6, 8), SPECK) for i in range(4)]
+    assert gathered([*row("12"), *crumbs])[0][0].status is Status.REVIEW
+    assert gathered(row("12"), crumbs)[0][0].status is Status.REVIEW
+    assert gathered([*row("12"), *crumbs[:2]])[0][0].status is Status.ACCEPTED
+
+
+def test_print_on_the_paper_is_no_digit_that_fell_apart() -> None:
+    crumbs = [mark(Box(170, 100 + 10 * i, 6, 8), SPECK) for i in range(4)]
+    ink = np.full(SHAPE, 250, np.uint8)
+    ink[:, 165:] = 120
+    assert gathered([*row("12"), *crumbs], ink=ink)[0][0].status is Status.ACCEPTED
+
+
+def test_a_comma_between_flat_digits_is_written() -> None:
+    digits = [mark(Box(100, 100, 24, 40)), mark(Box(128, 116, 30, 24)), mark(Box(184, 117, 30, 22))]
+    comma = mark(Box(166, 138, 6, 14), SPECK)
+    assert texts(gathered(digits, [comma])[0]) == ["77,7"]

@@ -229,3 +229,12 @@ def test_to_part_the_pieces_of_a_broken_digit_costs_more_than_to_part_neighbours
     (proposed,) = propose_lines([make_line(blobs, image.shape, HEIGHT, 4.0)], image, closed)
     assert next(part.blob.box.height for part in proposed.parts) > 40
     assert proposed.cuts == [0.0, 0.0, PART_COST]
+
+
+def test_a_comma_between_flat_digits_is_no_one() -> None:
+    image = canvas()
+    zero(image, 60)
+    for x in (110, 170):
+        cv2.ellipse(image, (x, 68), (8, 12), 0, 0, 360, 255, 4)
+    cv2.line(image, (141, 80), (139, 95), 255, 4)
+    assert read(image) == ("000", [Cause.SEPARATOR])

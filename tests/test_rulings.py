@@ -182,3 +182,26 @@ def test_ink_below_the_limit_beside_a_sharp_line_changes_nothing() -> None:
     mask = image.astype(np.bool_)
     halo = cv2.dilate(image, np.ones((3, 3), np.uint8)).astype(np.bool_)
     assert np.array_equal(remove_rulings(mask, HEIGHT, halo).writing, remove_rulings(mask, HEIGHT).writing)
+
+
+def test_the_arches_of_small_print_are_no_line() -> None:
+    """A row of r: the arches run together where faint ink counts, but each stands on a leg."""
+    image = canvas()
+    for x in range(100, 496, 12):
+        image[200:202, x : x + 6] = 1
+        image[200:222, x : x + 3] = 1
+    faint = image.copy()
+    faint[200:202, 100:496] |= (np.arange(396) % 12 < 8).astype(np.uint8)
+    ruled = remove_rulings(image.astype(np.bool_), HEIGHT, faint.astype(np.bool_))
+    assert np.array_equal(ruled.writing, image.astype(np.bool_))
+
+
+def test_a_faint_dotted_line_is_a_line() -> None:
+    image, faint = canvas(), canvas()
+    dots = (np.arange(800) % 9 < 5).astype(np.uint8)
+    image[201, 50:850] = dots & (np.arange(800) % 2).astype(np.uint8)
+    faint[200:202, 50:850] = dots
+    zero(image, 100, 300)
+    faint |= image
+    ruled = remove_rulings(image.astype(np.bool_), HEIGHT, faint.astype(np.bool_))
+    assert not ruled.writing[195:210].any()

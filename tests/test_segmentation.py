@@ -300,3 +300,19 @@ def test_the_highest_digit_of_a_number_tells_how_wide_a_gap_is() -> None:
     comma = Box(163, 132, 6, 14)
     assert split_numbers(boxes, [comma], OPEN) == [[0, 1, 2]]
     assert split_numbers(boxes[1:], [comma], OPEN) == [[0], [1]]
+
+
+def test_a_comma_between_flat_digits_is_in_their_line() -> None:
+    digits = [Box(100, 100, 36, 38), Box(145, 113, 38, 24), Box(207, 117, 40, 21)]
+    comma = Box(192, 137, 6, 14)
+    assert group_lines([*digits, comma]) == [[0, 1, 3, 2]]
+    assert group_lines([Box(100, 116, 38, 24), Box(162, 117, 40, 21), Box(147, 137, 6, 14)])[1:] == [[2]]
+
+
+def test_a_low_digit_beside_one_twice_as_high_may_be_a_piece() -> None:
+    """The head of a broken 2 is a small 7."""
+    head, four = inside([Box(0, 12, 14, 11)]), inside([Box(44, 0, 24, 37)])
+    assert may_lack_digits(head, [], four, OPEN)
+    assert not may_lack_digits(head, [], inside([Box(44, 4, 24, 20)]), OPEN)
+    assert not may_lack_digits(head, [], inside([Box(90, 0, 24, 37)]), OPEN)
+    assert not may_lack_digits(head, [], four, ruled(80))

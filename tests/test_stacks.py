@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processor.records import Box
-from processor.segmentation.stacks import find_stacks, line_stacks
+from processor.segmentation.stacks import fell_apart, find_stacks, line_stacks
 
 HEIGHT = 40.0
 HEAD, FOOT = Box(104, 100, 16, 17), Box(100, 120, 24, 20)
@@ -93,3 +93,31 @@ def test_hundreds_of_marks_take_no_time_to_speak_of() -> None:
 def test_a_screen_of_ten_thousand_dots_is_as_many_stacks_as_columns() -> None:
     dots = [Box(20 + 10 * x, 20 + 10 * y, 6, 6) for x in range(100) for y in range(100)]
     assert [len(stack) for stack in find_stacks(dots, 15.0)] == [100] * 100
+
+
+CRUMBS = [Box(170, 100, 6, 8), Box(168, 112, 5, 6), Box(169, 122, 5, 7), Box(167, 134, 6, 5)]
+TWO = [Box(100, 100, 24, 40), Box(132, 100, 24, 40)]
+
+
+@pytest.mark.parametrize(
+    ("specks", "fell"),
+    [
+        (CRUMBS, True),
+        ([Box(b.x + 40, b.y, b.width, b.height) for b in CRUMBS], False),
+        ([Box(b.x - 28, b.y, b.width, b.height) for b in CRUMBS], False),
+        ([Box(b.x, b.y + 60, b.width, b.height) for b in CRUMBS], False),
+        ([Box(170, 112, 6, 6), Box(170, 132, 6, 6)], False),
+        ([Box(170 + 4 * i, 134, 3, 5) for i in range(9)], False),
+        ([CRUMBS[0], CRUMBS[1], Box(86, 122, 5, 7), Box(87, 134, 6, 5)], False),
+    ],
+    ids=["beside", "too far", "on a digit", "below", "a colon", "a dotted line", "on either side"],
+)
+def test_specks_as_high_as_a_digit_may_be_one(specks: list[Box], fell: bool) -> None:
+    assert fell_apart(TWO, specks, 24.0) == fell
+
+
+def test_a_digit_may_have_fallen_apart_between_two_others() -> None:
+    apart = [TWO[0], Box(148, 100, 24, 40)]
+    between = [Box(b.x - 34, b.y, b.width, b.height) for b in CRUMBS]
+    assert fell_apart(apart, between, 24.0)
+    assert not fell_apart(apart, [], 24.0)

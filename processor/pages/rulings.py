@@ -39,6 +39,10 @@ CROSSED = 0.25
 FAINT_PIXELS = 3.0
 """... and thinner than so many pixels, or `THICKNESS_IN_HEIGHTS`."""
 
+FILLED = 0.75
+"""... and where less of it is ink, before gaps are closed, in that share of its ink, too: the arches of small
+print leave gaps, and each stands on strokes; a dotted line has gaps, and is crossed by none."""
+
 SHORT_IN_HEIGHTS = 12.0
 STRAY_IN_THICKNESS = 0.4
 STRAY_PIXELS = 1.2
@@ -199,7 +203,11 @@ def _is_thin(
     if thickness > max(FAINT_PIXELS, THICKNESS_IN_HEIGHTS * digit_height):
         return False
     place, strokes = _strokes(ink, stat, thickness)
-    return bool((strokes & pieces[place]).any(axis=0).sum() <= CROSSED * covered)
+    here = pieces[place]
+    inked = here & ink[place]
+    if inked.sum() < FILLED * here.sum() and (strokes & inked).sum() > CROSSED * inked.sum():
+        return False
+    return bool((strokes & here).any(axis=0).sum() <= CROSSED * covered)
 
 
 def _with_remains(found: Mask, mask: Mask, zone: Mask, reach: int) -> Mask:

@@ -15,7 +15,7 @@ from processor.segmentation.combs import (
     count_dividers,
     is_comb,
 )
-from processor.segmentation.stacks import find_stacks
+from processor.segmentation.stacks import fell_apart, find_stacks
 
 NEIGHBOUR_GAP = 1.4
 """Blobs of one line are at most this many of their heights apart."""
@@ -52,7 +52,8 @@ LOW = 0.45
 
 HANGING = 0.2
 LOW_HANGING = 0.55
-"""A comma begins at most so far below the line, and may be so high: its middle may stand below the line."""
+"""A comma begins at most so far below the line, and is at most this share of the line's highest mark high,
+for flat digits are hardly higher than it: its middle may stand below the line."""
 
 
 def group_lines(boxes: Sequence[Box], digit_height: float = 0.0) -> list[list[int]]:
@@ -108,6 +109,7 @@ def _attach_low(table: NDArray[np.float64], groups: list[list[int]]) -> list[lis
     for group in groups:
         part = table[group]
         bands.append((part[:, 0].min(), np.median(part[:, 1]), part[:, 2].max(), np.median(part[:, 3])))
+    highest = [float((table[group, 3] - table[group, 1]).max()) for group in groups]
     heights = np.array([b[3] - b[1] for b in bands])
     joined: list[list[int]] = [list(g) for g in groups]
     for small in (int(i) for i in np.argsort(heights, kind="stable")):
@@ -117,7 +119,7 @@ def _attach_low(table: NDArray[np.float64], groups: list[list[int]]) -> list[lis
         for i, (x0, y0, x1, y1) in enumerate(bands):
             height = y1 - y0
             hanging = y0 + 0.5 * height <= top <= y1 + HANGING * height
-            low = heights[small] <= (LOW_HANGING if hanging else LOW) * height
+            low = heights[small] <= (LOW_HANGING * highest[i] if hanging else LOW * height)
             if i == small or not low or right - left > 2 * height or not joined[i]:
                 continue
             gap = max(x0 - right, left - x1, 0.0)
@@ -188,12 +190,15 @@ def may_lack_digits(
     page_digits: Sequence[Box],
     dividers: Mask,
     separators: Sequence[Box] = (),
+    specks: Sequence[Box] = (),
 ) -> bool:
     """Whether the number with these `digits` and `separators` may go on: a person has to look.
 
-    It may where one of the `unread` marks stands close by, where another of the page's digits stands a little
-    too far away to be its own and no divider between (the dividers of a comb part nothing), where a cell of
-    its comb was not read, where a gap in it has room for a digit, or where it lies at the edge of the page.
+    It may where one of the `unread` marks stands close by, or so many `specks` as a digit that fell apart,
+    where another of the page's digits stands a little too far away to be its own and no divider between (the
+    dividers of a comb part nothing), where that is twice as high (the number is a piece of a broken digit),
+    where a cell of its comb was not read, where a gap in it has room for a digit, or where it lies at the
+    edge of the page.
     """
     number = Box.around(digits)
     page_height, page_width = dividers.shape
@@ -205,12 +210,16 @@ def may_lack_digits(
     gaps = [right.x - left.right for left, right in pairwise(sorted([*digits, *separators], key=_left))]
     if not comb and any(gap > WIDE_GAP * height for gap in gaps):
         return True
+    if fell_apart(digits, specks, (COMB_PITCH if comb else LETTER_GAP) * height):
+        return True
     high = [box for box in unread if box.height >= PIECE * height]
     others = [box for box in page_digits if box not in digits and box.height >= PIECE * height]
     level = _beside(number, high, COMB_REACH * height), _beside(number, others, COMB_REACH * height)
     if comb_lacks(in_order, *level, dividers):
         return True
     near = _beside(number, level[0], LETTER_GAP * height) + _beside(number, level[1], OTHER_GAP * height)
+    taller = [box for box in page_digits if box.height > DIGITS_ALIKE * height]
+    near += [box for box in taller if _beside(number, [box], OTHER_GAP * box.height)]
     return any(comb or not _divided(number, box, dividers) for box in near)
 
 

@@ -69,9 +69,15 @@ class Punctuation:
     doubtful: bool
 
 
-def hangs(box: Box, top: float, bottom: float) -> bool:
-    """Whether a mark hangs at the baseline between digits from `top` to `bottom`: no digit does."""
-    height = bottom - top
+def hangs(box: Box, top: float, bottom: float, highest: float = 0.0) -> bool:
+    """Whether a mark hangs at the baseline between digits from `top` to `bottom`: no digit does.
+
+    One that reaches below them is measured by the `highest` digit near, in pixels: a comma is nearly as high
+    as a flat 2 or 5.
+    """
+    below = box.bottom >= bottom + TAIL * highest
+    height = max(bottom - top, highest) if below else bottom - top
+    top = bottom - height
     low = top + LOWER * height <= box.y <= bottom + SINKS * height
     return low and box.height <= SMALL * height and box.bottom >= bottom - SINKS * height
 
@@ -84,10 +90,11 @@ def punctuate(digits: str, boxes: Sequence[Box], marks: Sequence[Box], stroke: f
     are several that make no number together. Fails on commas that touch a digit.
     """
     height = float(np.median([b.height for b in boxes]))
+    highest = float(max(b.height for b in boxes))
     bottom = float(np.median([b.bottom for b in boxes]))
     text, used, doubtful = digits[:1], [], False
     for (left, right), digit in zip(pairwise(boxes), digits[1:], strict=True):
-        inside = [i for i, mark in enumerate(marks) if _in_gap(mark, left, right, bottom, height)]
+        inside = [i for i, mark in enumerate(marks) if _in_gap(mark, (left, right), bottom, height, highest)]
         inside = [i for i in inside if min(marks[i].width, marks[i].height) >= DUST * stroke]
         used += inside
         chosen = _largest([marks[i] for i in inside])
@@ -104,9 +111,10 @@ def _listed(index: int | None) -> tuple[int, ...]:
     return () if index is None else (index,)
 
 
-def _in_gap(mark: Box, left: Box, right: Box, bottom: float, height: float) -> bool:
+def _in_gap(mark: Box, gap: tuple[Box, Box], bottom: float, height: float, highest: float) -> bool:
+    left, right = gap
     between = left.x + 0.5 * left.width <= mark.centre[0] <= right.centre[0] and mark.right <= right.right
-    return between and mark.width <= NARROW * height and hangs(mark, bottom - height, bottom)
+    return between and mark.width <= NARROW * height and hangs(mark, bottom - height, bottom, highest)
 
 
 def _largest(marks: Sequence[Box]) -> Box | None:

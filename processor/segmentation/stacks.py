@@ -30,6 +30,9 @@ NEAR = 8.0
 WITNESSES = 2
 """... of which so many stand at most so many of their heights away: two rows of figures have no such."""
 
+CRUMBS = 0.5
+"""Specks beside a number's digits that cover this share of their height may be what is left of another."""
+
 
 def find_stacks(boxes: Sequence[Box], digit_height: float) -> list[list[int]]:
     """Indices of a page's `boxes`: the pieces of each broken character together, all others alone.
@@ -52,6 +55,26 @@ def line_stacks(boxes: Sequence[Box], digit_height: float) -> list[list[int]]:
     pairs = [(a, b) for a, b in _over(_table(boxes)) if Box.around((boxes[a], boxes[b])).height <= limit]
     joined = _join(boxes, pairs)
     return sorted(joined, key=lambda s: (Box.around(boxes[i] for i in s).centre[0], boxes[s[0]].y))
+
+
+def fell_apart(digits: Sequence[Box], specks: Sequence[Box], reach: float) -> bool:
+    """Whether `specks` in a gap of a number's `digits`, or at most `reach` px beside it, may be a digit.
+
+    They are where they cover as many rows as one that a faint pen or scan left in crumbs. A colon does not,
+    nor do the specks over and under a digit, which are its own.
+    """
+    number = Box.around(digits)
+    height = float(np.median([box.height for box in digits]))
+    rows: dict[int, NDArray[np.bool_]] = {}
+    for speck in specks:
+        at = speck.centre[0]
+        gap = max(number.x - speck.right, speck.x - number.right)
+        if gap > reach or any(box.x <= at <= box.right for box in digits):
+            continue
+        place = sum(box.centre[0] < at for box in digits)
+        covered = rows.setdefault(place, np.zeros(number.height, np.bool_))
+        covered[max(0, speck.y - number.y) : max(0, speck.bottom - number.y)] = True
+    return any(covered.sum() >= CRUMBS * height for covered in rows.values())
 
 
 def _table(boxes: Sequence[Box]) -> NDArray[np.float64]:
