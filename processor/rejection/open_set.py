@@ -30,11 +30,11 @@ LEAST_PROBABILITY = 1e-4
 SURE_NUMBER = 0.8
 """A number that by its own account is wrong one time in five is looked at, however sure each digit is."""
 
-SPREAD = 5.0
-"""Of numbers above a confidence, the greatest doubt is so many times the mean: most are far surer.
+SPREAD = 3.0
+"""Of numbers above a confidence, the greatest doubt is so many times the mean, or more: most are far surer.
 
-From 0.95 on, none of 190 cheque amounts that neither reading contradicts was wrong (four labels were), and
-four of 310 climate cells by hands that were never learned.
+With 5, a thirtieth more of the cheque amounts would be accepted, and none of these is wrong; but of letters
+that resemble no digit 3.4 in 100 would be, instead of 2.8.
 """
 
 LEAST_SURE = 0.5
