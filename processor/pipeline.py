@@ -34,6 +34,7 @@ from processor.records import (
 )
 from processor.rejection.geometry import judge_margin, judge_resolution
 from processor.rejection.open_set import SURE_NUMBER, judge_digit, least_sure
+from processor.rejection.strokes import judge_slash
 from processor.results.annotate import annotate
 from processor.results.comparison import keep_corrected
 from processor.results.publish import output_name
@@ -107,7 +108,10 @@ def read_page(page: Page, reader: Reader) -> PageReading:
     if reader.strips is not None:
         core = [blobs[i].box for i in cut_out.core] if cut_out else None
         found = read_again(found, proposed, paper, reader.strips, reader.classify, core)
-    readings = [[_reading(mark, paper, page, reader.threshold) for mark in marks] for marks in found]
+    readings = [
+        _with_slashes(marks, [_reading(mark, paper, page, reader.threshold) for mark in marks])
+        for marks in found
+    ]
     numbers, rejected = gather(
         found,
         readings,
@@ -223,6 +227,18 @@ def _reading(mark: Mark, paper: CleanPage, page: Page, threshold: float) -> Digi
         top=tuple((str(c), round(float(probabilities[c]), 4)) for c in best),
         glyph=mark.seen.glyph,
     )
+
+
+def _with_slashes(marks: Sequence[Mark], readings: Sequence[DigitReading]) -> list[DigitReading]:
+    """The readings of a line's marks, those of 1s that may be slashes in review."""
+    digits = [i for i, reading in enumerate(readings) if reading.digit is not None]
+    digits.sort(key=lambda i: marks[i].blob.box.centre[0])
+    found = list(readings)
+    for left, i, right in zip(digits, digits[1:], digits[2:], strict=False):
+        slash = judge_slash(*(marks[j].blob.box for j in (i, left, right)))
+        if readings[i].digit == "1" and slash is not None:
+            found[i] = replace(readings[i], status=Status.REVIEW, reason=str(slash))
+    return found
 
 
 def _judged(mark: Mark, threshold: float, in_margin: Rejection | None) -> tuple[Status, Rejection | None]:

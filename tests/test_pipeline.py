@@ -160,6 +160,19 @@ def test_a_digit_at_the_very_edge_stays_in_its_number(reader: Reader) -> None:
     assert "cut off by the edge" in (close.numbers[0].digits[0].reason or "")
 
 
+def test_a_fraction_is_no_number_that_is_accepted(reader: Reader) -> None:
+    """The slash between a 5 and a 3 is a 1 to both readings."""
+    with np.load(SAMPLE) as sample:
+        five, three = (sample["images"][sample["labels"] == digit][0] for digit in (5, 3))
+    page = np.full((400, 600), 255, np.uint8)
+    for left, image in ((200, five), (300, three)):
+        page[150:234, left : left + 84] -= cv2.resize(image, (84, 84))
+    cv2.line(page, (283, 242), (307, 142), 0, 6)
+    numbers = read_page(as_page(page), reader).numbers
+    assert [number.status for number in numbers if "1" in number.digits_only] != [Status.ACCEPTED]
+    assert {number.digits_only for number in numbers} in ({"513"}, {"5", "3"})
+
+
 def test_reading_is_repeatable_to_the_byte(reader: Reader, sheet: RenderedPage) -> None:
     first, second = (read_page(as_page(sheet.pixels), reader) for _ in range(2))
     assert repr(strip(first)) == repr(strip(second))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from benchmarks import handwriting
 from processor.records import Box, Cause
-from processor.rejection.strokes import judge_cross, judge_crossed, judge_struck
+from processor.rejection.strokes import judge_cross, judge_crossed, judge_slash, judge_struck
 
 SAMPLE = Path(__file__).parent / "data" / "mnist-sample.npz"
 DIGITS = [Box(200 + 35 * i, 100, 25, 40) for i in range(4)]
@@ -59,6 +59,22 @@ def test_other_lines_do_not(mask: NDArray[np.bool_]) -> None:
 
 def test_a_number_at_the_edge_of_the_page_is_no_fault() -> None:
     assert judge_struck([Box(0, 0, 25, 40)], np.zeros((40, 25), np.bool_)) is None
+
+
+@pytest.mark.parametrize(
+    ("mark", "slash"),
+    [
+        (Box(232, 92, 20, 56), True),
+        (Box(232, 100, 20, 40), False),
+        (Box(232, 86, 20, 54), False),
+        (Box(232, 100, 20, 56), False),
+        (Box(240, 92, 6, 56), False),
+    ],
+    ids=["above and below", "as high as they", "above", "below", "upright"],
+)
+def test_a_slash_reaches_beyond_the_digits_beside_it(mark: Box, slash: bool) -> None:
+    rejection = judge_slash(mark, Box(200, 100, 25, 40), Box(262, 102, 25, 38))
+    assert (rejection is not None) == slash
 
 
 def zeros(count: int, *, crossed_from: int | None = None, slope: float = 0.0) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""Rejection by strokes: numbers that somebody struck out, and the crosses that fill an empty box."""
+"""Rejection by strokes: numbers that somebody struck out, slashes in them, and crosses in empty boxes."""
 
 from collections.abc import Sequence
 
@@ -27,6 +27,12 @@ STRAIGHT = 0.12
 
 WIDE = 2.2
 """... A blob narrower than so many line heights is no number struck out as one."""
+
+SLASH = 0.1
+"""A slash between two digits reaches so many of their heights above them and below,"""
+
+LEANING = 0.2
+"""... and is at least this share of its height wide."""
 
 NOTCH = 0.24
 """Between the four arms of a cross, paper reaches in by this share of its size from every side."""
@@ -84,6 +90,17 @@ def judge_crossed(mask: Mask, line_height: float) -> Rejection | None:
     bend = float(np.percentile(np.abs(middles - slope * at - start), 90))
     straight = bend <= STRAIGHT * line_height
     return Rejection(Cause.STRUCK_OUT, "share crossed", share, CROSSED) if straight else None
+
+
+def judge_slash(mark: Box, left: Box, right: Box) -> Rejection | None:
+    """Why what was read as a 1 between two digits may be a slash, as in a date: a 1 is as high as they.
+
+    Fails on slashes no higher than the digits: nothing tells them from a 1.
+    """
+    height = (left.height + right.height) / 2
+    beyond = min(min(left.y, right.y) - mark.y, mark.bottom - max(left.bottom, right.bottom)) / height
+    slash = beyond >= SLASH and mark.width >= LEANING * mark.height
+    return Rejection(Cause.SEPARATOR, "digit heights beyond its neighbours", beyond, SLASH) if slash else None
 
 
 def judge_cross(mask: Mask) -> Rejection | None:
