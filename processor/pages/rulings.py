@@ -49,6 +49,9 @@ STRAY_PIXELS = 1.2
 """A line shorter than so many digit heights (longer ones may curl with the paper) strays from its course by
 less than this standard deviation; the heads, bars and feet of small print, which also make a run, by more."""
 
+BARE = 0.75
+"""... over this share of its length; elsewhere, the feet of digits that stand on it may belong to its run."""
+
 THICKER = 1.6
 """Ink that runs so many times a line's thickness across it belongs to a stroke."""
 
@@ -162,12 +165,15 @@ def _runs(ink: Mask, mask: Mask, digit_height: float, ends_on: Mask | None, *, s
     area = np.bincount(at, minlength=count)
     dark = np.bincount(at[mask[y, x]], minlength=count) if strict else area
     covered = covered_columns(at, x, y, count)
-    stray = _stray(at, x - boxes[at, 0], y - boxes[at, 1], count)
+    across, down = x - boxes[at, 0], y - boxes[at, 1]
+    steady = _off_course(at, across, down, count) <= 1 + (area / np.maximum(covered, 1))[at]
+    stray = _stray(at[steady], across[steady], down[steady], count)
+    bare = covered_columns(at[steady], x[steady], y[steady], count)
     lines: list[tuple[NDArray[np.int32], float]] = []
     zone = np.zeros_like(mask)
     for i in np.flatnonzero(long & (covered >= COVERED * lengths)):
         box, length, thickness = boxes[i], int(lengths[i]), area[i] / covered[i]
-        straight = stray[i] <= max(STRAY_PIXELS, STRAY_IN_THICKNESS * thickness)
+        straight = stray[i] <= max(STRAY_PIXELS, STRAY_IN_THICKNESS * thickness) and bare[i] >= BARE * length
         if length < SHORT_IN_HEIGHTS * digit_height and not straight:
             continue
         is_line = _is_line(length, int(box[3]) - 2, dark[i] / length, mask.shape[1], digit_height)
@@ -190,10 +196,18 @@ def _stray(
     `at` is the line that the point `x`, `y` belongs to, all (N,).
     """
     points = np.maximum(np.bincount(at, minlength=count), 1)
+    return np.asarray(np.sqrt(np.bincount(at, _off_course(at, x, y, count) ** 2, count) / points), np.float64)
+
+
+def _off_course(
+    at: NDArray[np.int32], x: NDArray[np.int32], y: NDArray[np.int32], count: int
+) -> NDArray[np.float64]:
+    """How far, in pixels, each point lies above or below the straight course of its line; see `_stray`."""
+    points = np.maximum(np.bincount(at, minlength=count), 1)
     middle_x, middle_y = (np.bincount(at, v, count) / points for v in (x, y))
     dx, dy = x - middle_x[at], y - middle_y[at]
-    xx, xy, yy = (np.bincount(at, v, count) for v in (dx * dx, dx * dy, dy * dy))
-    return np.asarray(np.sqrt(np.maximum(yy - xy**2 / np.maximum(xx, 1e-9), 0) / points), np.float64)
+    xx, xy = (np.bincount(at, v, count) for v in (dx * dx, dx * dy))
+    return np.asarray(np.abs(dy - (xy / np.maximum(xx, 1e-9))[at] * dx), np.float64)
 
 
 def _is_thin(
