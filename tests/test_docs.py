@@ -265,8 +265,9 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> str:
         enqueue(database, source=folder, file=file, sha256=f"{number}" * 64, bytes=9, now=NOW)
     enqueue(database, source=folder, file="copy.png", sha256="0" * 64, bytes=9, now=NOW)
     low_right = replace(a_number("30065956"), box=Box(2000, 3000, 300, 60))
-    readings = {"first": "12", "first_confidence": 0.4, "second": "17", "second_confidence": 0.3}
-    twice = TwoReadings(**readings, winner=Winner.FIRST)
+    twice = TwoReadings(
+        first="12", first_confidence=0.4, second="17", second_confidence=0.3, winner=Winner.FIRST
+    )
     differs = replace(a_number("12", Status.REVIEW), twice=twice)
     page = a_page(low_right, differs, rejected=(a_blob(),))
     for _ in range(2):
