@@ -148,6 +148,7 @@ def _stamp(layer: Coverage, ink: Coverage, x: int, y: int) -> NDArray[np.float32
     part = ink[top - y : bottom - y, left - x : right - x]
     target = layer[top:bottom, left:right]
     np.maximum(target, part, out=target)
-    rows, columns = np.nonzero(part > 0.5)
+    # Of a stroke finer than a pixel, none is inked by half.
+    rows, columns = np.nonzero(part > 0.5 * min(1.0, float(part.max())))
     corners = [np.column_stack([columns + left + dx, rows + top + dy]) for dx in (0, 1) for dy in (0, 1)]
     return np.asarray(cv2.convexHull(np.concatenate(corners).astype(np.float32))[:, 0], np.float32)

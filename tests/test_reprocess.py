@@ -587,10 +587,10 @@ def a_page_of_digits(home: Path, name: str, seed: int) -> Path:
     """A scan with four handwritten digits far apart."""
     with np.load(Path(__file__).with_name("data") / "mnist-sample.npz") as sample:
         images, labels = sample["images"], sample["labels"]
-    pixels = np.full((160, 400), 255, np.uint8)
+    pixels = np.full((160, 560), 255, np.uint8)
     for place, digit in enumerate((3, 4, 5, 6)):
         image = Image.fromarray(images[labels == digit][seed]).resize((56, 56), Image.Resampling.BICUBIC)
-        pixels[50:106, 30 + 90 * place : 86 + 90 * place] -= np.asarray(image)
+        pixels[50:106, 30 + 130 * place : 86 + 130 * place] -= np.asarray(image)
     path = home / "inbox" / name
     Image.fromarray(pixels).save(path)
     return path
