@@ -601,6 +601,11 @@ def table_of(file: Path) -> dict[str, str]:
         return {row["text"]: row["status"] for row in csv.DictReader(stream)}
 
 
+def statuses_in(file: Path) -> set[str]:
+    with file.open(newline="") as stream:
+        return {row["status"] for row in csv.DictReader(stream)}
+
+
 def test_a_model_is_tried_on_what_was_read_and_then_replaces_it(home: Path, processor: Command) -> None:
     archive = home / "models_archive"
     copy_model(archive, "easy", **accepting_from(0.2))
@@ -641,7 +646,7 @@ def test_a_model_is_tried_on_what_was_read_and_then_replaces_it(home: Path, proc
     assert read.pop("8") == "corrected"
     assert text not in read
     assert set(read.values()) == {"review"}
-    assert set(table_of(home / "results" / "numbers.csv").values()) >= {"review", "corrected", "accepted"}
+    assert statuses_in(home / "results" / "numbers.csv") == {"review", "corrected", "accepted"}
     stamped = dict(database.execute("SELECT file, model FROM scans"))
     assert stamped == {"a.png": "strict", "b.png": "easy"}
     database.close()
