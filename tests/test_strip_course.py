@@ -118,7 +118,8 @@ def test_a_worker_that_is_killed_ends_the_training_with_a_word(tmp_path: Path, c
         fit_strips(corpus, plan, Watching(act=kill), workers=1, checkpoints=checkpoints)
     newest = checkpoints.newest(pytest.fail)
     assert newest is not None
-    assert newest.batch >= 3
+    # The death may be noticed before or after the batch at which it happened was kept.
+    assert newest.batch >= 2
 
 
 def test_a_checkpoint_that_does_not_fit_says_how_to_begin_again(tmp_path: Path, corpus: StripCorpus) -> None:
