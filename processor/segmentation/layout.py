@@ -15,7 +15,7 @@ from processor.segmentation.combs import (
     count_dividers,
     is_comb,
 )
-from processor.segmentation.stacks import fell_apart, find_stacks
+from processor.segmentation.stacks import fell_apart, find_root, find_stacks
 
 NEIGHBOUR_GAP = 1.4
 """Blobs of one line are at most this many of their heights apart."""
@@ -71,10 +71,10 @@ def group_lines(boxes: Sequence[Box], digit_height: float = 0.0) -> list[list[in
     order = np.argsort(table[:, 0], kind="stable")
     for rank, i in enumerate(order):
         for j in _linked(table, int(i), order[rank + 1 :]):
-            parents[_root(parents, int(j))] = _root(parents, int(i))
+            parents[find_root(parents, int(j))] = find_root(parents, int(i))
     groups: dict[int, list[int]] = {}
     for i in order:
-        groups.setdefault(_root(parents, int(i)), []).append(int(i))
+        groups.setdefault(find_root(parents, int(i)), []).append(int(i))
     merged = _attach_low(table, list(groups.values()))
     in_order = [sorted(g, key=lambda i: (whole[i].centre[0], whole[i].y)) for g in merged]
     return [[i for stack in group for i in stacks[stack]] for group in in_order]
@@ -94,13 +94,6 @@ def _linked(table: NDArray[np.float64], i: int, later: NDArray[np.int64]) -> NDA
     like = taller <= np.where(level, LEVEL_HEIGHTS, LIKE_HEIGHTS) * lower
     beside = (gap <= NEIGHBOUR_GAP * taller) | (pitch <= COMB_PITCH * taller)
     return np.asarray(near[like & beside & (overlap >= 0.5 * lower)], np.int64)
-
-
-def _root(parents: list[int], i: int) -> int:
-    while parents[i] != i:
-        parents[i] = parents[parents[i]]
-        i = parents[i]
-    return i
 
 
 def _attach_low(table: NDArray[np.float64], groups: list[list[int]]) -> list[list[int]]:

@@ -123,16 +123,16 @@ def _join(boxes: Sequence[Box], pairs: Sequence[tuple[int, int]]) -> list[list[i
     parents = list(range(len(boxes)))
     for pair in pairs:
         # A screen of dots has tens of thousands of pairs: none may cost a pass over all boxes.
-        kept, gone = sorted(_first(parents, i) for i in pair)
+        kept, gone = sorted(find_root(parents, i) for i in pair)
         parents[gone] = kept
     found: dict[int, list[int]] = {}
     for i in range(len(boxes)):
-        found.setdefault(_first(parents, i), []).append(i)
+        found.setdefault(find_root(parents, i), []).append(i)
     return [sorted(stack, key=lambda i: boxes[i].y) for stack in found.values()]
 
 
-def _first(parents: list[int], i: int) -> int:
-    """The lowest index of the stack that `i` belongs to (union-find with halved paths)."""
+def find_root(parents: list[int], i: int) -> int:
+    """The index that stands for the group of `i` (union-find with halved paths, which `parents` keeps)."""
     while parents[i] != i:
         parents[i] = parents[parents[i]]
         i = parents[i]
