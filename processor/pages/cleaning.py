@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from processor.pages.ink import binarise, find_ink, ink_limits, on_this_side, soft_ink
+from processor.pages.ink import STRIP, binarise, find_ink, ink_limits, on_this_side, soft_ink
 from processor.pages.rulings import remove_rulings, typical_height
 from processor.pages.sheets import find_sheet, flat
 from processor.pages.skew import estimate_skew
@@ -27,9 +27,6 @@ SMALL_AREA = 400 * 300
 
 LIGHT_SHEET = 0.3
 """A dark page of whose light parts less than this share is wider than a stroke is white on black."""
-
-STRIP = 300
-"""Pages lower or narrower than this are cut out around their writing, whose strokes are thick for them."""
 
 DARKEST_PAPER = 16.0
 DARKEST_IN_NOISE = 60.0

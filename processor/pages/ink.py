@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from processor.components import find_components
 from processor.records import Gray, Mask
 
 Pixel = TypeVar("Pixel", bound=np.generic)
@@ -33,7 +34,8 @@ SAMPLED = 3
 """Medians and quantiles of a page are taken of every third pixel of every third row."""
 
 STRIP = 300
-"""Pages lower or narrower than this are cut-outs, whose windows are little wider than a stroke."""
+"""Pages lower or narrower than this, in pixels, are cut out around their writing: strokes are thick for them,
+and windows little wider than a stroke."""
 
 EDGE = 0.12
 """A stroke's blurred edge ends within this share of the window."""
@@ -92,11 +94,11 @@ def find_ink(contrast: NDArray[np.float32], limits: Limits) -> Mask:
     if limits.stroke is limits.ink:
         return ink
     weak = (contrast > limits.stroke) | ink
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(weak.view(np.uint8), connectivity=8)
-    dark = np.bincount(labels[ink], minlength=count)
-    kept = dark >= DARK_SHARE * stats[:, cv2.CC_STAT_AREA]
+    found = find_components(np.asarray(weak, np.bool_))
+    dark = np.bincount(found.at[ink[found.y, found.x]], minlength=found.count)
+    kept = dark >= DARK_SHARE * found.areas
     kept[0] = False
-    return np.asarray(ink | kept[labels], np.bool_)
+    return np.asarray(ink | kept[found.labels], np.bool_)
 
 
 def on_this_side(contrast: NDArray[np.float32], ink: Mask) -> Mask:
