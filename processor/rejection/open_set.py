@@ -33,8 +33,7 @@ SURE_NUMBER = 0.8
 SPREAD = 3.0
 """Of numbers above a confidence, the greatest doubt is so many times the mean, or more: most are far surer.
 
-With 5, a thirtieth more of the cheque amounts would be accepted, and none of these is wrong; but of letters
-that resemble no digit 3.4 in 100 would be, instead of 2.8.
+With 5, of letters that resemble no digit 3.4 in 100 would be accepted, instead of 2.8.
 """
 
 LEAST_SURE = 0.5
