@@ -21,6 +21,7 @@ from processor.results.lettering import (
     percent,
     short_reason,
     shorten,
+    stacked,
     tag,
 )
 
@@ -142,10 +143,7 @@ def _with_readings(label: Rgb, number: NumberReading, size: int) -> Rgb:
     first = guess(number.twice.first, number.twice.first_confidence)
     second = guess(number.twice.second, number.twice.second_confidence)
     line = tag([Run(f"1st {first}  2nd {second}", size)], BLACK, WHITE)
-    whole = np.full((label.shape[0] + line.shape[0], max(label.shape[1], line.shape[1]), 3), WHITE, np.uint8)
-    whole[: label.shape[0], : label.shape[1]] = label
-    whole[label.shape[0] :, : line.shape[1]] = line
-    return whole
+    return stacked((label, line))
 
 
 def _digit_labels(canvas: Canvas, number: NumberReading, size: int) -> list[tuple[Rgb, Corner]]:

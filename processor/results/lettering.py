@@ -106,6 +106,17 @@ def tag(runs: Sequence[Run], ink: Colour, paper: Colour, margin: int = 2) -> Rgb
     return canvas
 
 
+def stacked(rows: Sequence[Rgb], narrowest: int = 0) -> Rgb:
+    """Pictures one below the other on white, at least `narrowest` pixels wide: (H, W, 3) uint8."""
+    width = max(narrowest, *(row.shape[1] for row in rows))
+    whole = np.full((sum(row.shape[0] for row in rows), width, 3), WHITE, np.uint8)
+    top = 0
+    for row in rows:
+        whole[top : top + row.shape[0], : row.shape[1]] = row
+        top += row.shape[0]
+    return whole
+
+
 def percent(confidence: float) -> str:
     """Two digits, rounded down, so that 99.9 % never reads as certainty."""
     return f"{min(99, max(0, int(confidence * 100))):02d}"

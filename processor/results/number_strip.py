@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from processor.records import Box, Page, Status
-from processor.results.lettering import BLACK, SHADES, WHITE, Rgb, Run, guess, percent, shorten, tag
+from processor.results.lettering import BLACK, SHADES, WHITE, Rgb, Run, guess, percent, shorten, stacked, tag
 
 DIGIT_PIXELS = 96
 """Numbers are enlarged or reduced to about this height."""
@@ -82,17 +82,6 @@ def best_guesses(digit: Fields) -> str:
 
 def caption(text: str, width: int) -> Rgb:
     return tag([Run(shorten(text, LETTERS, width - 8), LETTERS)], BLACK, WHITE, margin=4)
-
-
-def stacked(rows: Sequence[Rgb], narrowest: int) -> Rgb:
-    """Pictures one below the other on white."""
-    width = max(narrowest, *(row.shape[1] for row in rows))
-    whole = np.full((sum(row.shape[0] for row in rows), width, 3), WHITE, np.uint8)
-    top = 0
-    for row in rows:
-        whole[top : top + row.shape[0], : row.shape[1]] = row
-        top += row.shape[0]
-    return whole
 
 
 def box_of(row: Fields) -> Box:

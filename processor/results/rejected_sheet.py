@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image
 
 from processor.records import Page, Status
-from processor.results.lettering import WHITE, Rgb
-from processor.results.number_strip import best_guesses, box_of, caption, piece, stacked
+from processor.results.lettering import WHITE, Rgb, stacked
+from processor.results.number_strip import best_guesses, box_of, caption, piece
 
 MARK_PIXELS = 24
 WIDEST_PIXELS = 120
@@ -33,12 +33,12 @@ def rejected_sheet(page: Page, blobs: Sequence[Fields], turns: int = 0) -> Image
     """
     cells = [_cell(page, blob, turns) for blob in blobs[:MOST_MARKS]]
     rows = max(ROWS, -(-len(cells) // COLUMNS))
-    columns = [stacked(cells[at : at + rows], 0) for at in range(0, len(cells), rows)]
+    columns = [stacked(cells[at : at + rows]) for at in range(0, len(cells), rows)]
     high = max((column.shape[0] for column in columns), default=0)
     sheet = [np.hstack([_padded(column, high) for column in columns])] if columns else []
     if len(blobs) > MOST_MARKS:
         sheet.append(caption(f"and {len(blobs) - MOST_MARKS} more", TEXT_PIXELS))
-    return Image.fromarray(stacked(sheet or [caption("nothing was left out", TEXT_PIXELS)], 0))
+    return Image.fromarray(stacked(sheet or [caption("nothing was left out", TEXT_PIXELS)]))
 
 
 def _cell(page: Page, blob: Fields, turns: int) -> Rgb:
