@@ -21,6 +21,7 @@ from processor.prediction.classifier import Classifier
 from processor.prediction.glyphs import batch
 from processor.prediction.strip_reader import STRIPS, StripReader
 from processor.records import (
+    Box,
     Cause,
     DigitReading,
     Gray,
@@ -215,9 +216,7 @@ def _reading(mark: Mark, paper: CleanPage, page: Page, threshold: float) -> Digi
     probabilities = mark.seen.probabilities
     best = np.argsort(-probabilities[:-1], kind="stable")[:3]
     confidence = mark.confidence
-    status, reason = _judged(mark, threshold, judge_margin(mark.blob.box, mark.blob.mask, paper.mask.shape))
-    if (coarse := judge_resolution(box)) is not None:
-        status, reason = Status.REJECTED, mark.rejection or coarse
+    status, reason = _judged(mark, box, threshold, paper)
     return DigitReading(
         digit=None if status is Status.REJECTED else str(best[0]),
         confidence=round(confidence, 4),
@@ -241,18 +240,21 @@ def _with_slashes(marks: Sequence[Mark], readings: Sequence[DigitReading]) -> li
     return found
 
 
-def _judged(mark: Mark, threshold: float, in_margin: Rejection | None) -> tuple[Status, Rejection | None]:
-    """What becomes of a mark that the network saw, and why.
+def _judged(mark: Mark, box: Box, threshold: float, paper: CleanPage) -> tuple[Status, Rejection | None]:
+    """What becomes of a mark that the network saw, with `box` on the original page, and why.
 
-    A digit of a number that was read as a whole is never left out: without it, the number would be another.
+    A digit of a number that was read as a whole is never left out for what it looks like or where it stands:
+    without it, the number would be another.
     """
-    if mark.rejection is not None:
-        return Status.REJECTED, mark.rejection
+    left_out = mark.rejection or judge_resolution(box)
+    if left_out is not None:
+        return Status.REJECTED, left_out
     status, reason = judge_digit(mark.confidence, threshold)
     if mark.differs:
         status, reason = Status.REVIEW, Rejection(Cause.READ_TWICE, mark.differs, mark.confidence, 1.0)
     elif mark.differs is not None and status is Status.REJECTED:
         status, reason = Status.REVIEW, Rejection(Cause.UNCERTAIN, "confidence", mark.confidence, threshold)
+    in_margin = judge_margin(mark.blob.box, mark.blob.mask, paper.mask.shape)
     if in_margin is None:
         return status, reason
     is_part = mark.twice is not None and len(mark.twice.second) > 1
