@@ -22,7 +22,7 @@ from processor.rejection.printed import Figure, judge_numbers
 from processor.rejection.strokes import judge_struck
 from processor.segmentation.blobs import Blob
 from processor.segmentation.layout import may_lack_digits, split_numbers
-from processor.segmentation.separators import SMALL, punctuate
+from processor.segmentation.separators import SMALL, Punctuation, punctuate
 from processor.segmentation.splitting import stroke_width
 from processor.words import Mark
 
@@ -37,10 +37,10 @@ REACH = 3.0
 """Separators, and the dashes that tell a minus from a filler, stand within so many digit heights."""
 
 FAINT = 0.7
-"""A separator is at least so dark as the number's strokes, which is where the paper's print ends;"""
+"""A separator is at least this share as dark as the number's strokes; the paper's print is fainter."""
 
 DARK = 90
-"""... of both, this percentile counts: edges are fainter than strokes, and small marks are all edge."""
+"""Of both, this percentile counts: edges are fainter than strokes, and small marks are all edge."""
 
 Digit = tuple[Mark, DigitReading]
 
@@ -57,6 +57,20 @@ class Left:
     @property
     def box(self) -> Box:
         return self.blob.box
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The digits of a number, what was left out of its line, and whether it is a field read as a whole."""
+
+    digits: Sequence[Digit]
+    line: Sequence[Left]
+    is_field: bool
+
+    @property
+    def boxes(self) -> list[Box]:
+        """Those of its digits on the working grid."""
+        return _boxes(self.digits)
 
 
 def gather(
@@ -82,48 +96,22 @@ def gather(
     lines = [_sorted(marks, line) for marks, line in zip(found, readings, strict=True)]
     left_out = [left for _, line in lines for left in line]
     table = np.array([(o.box.x, o.box.y, o.box.right, o.box.bottom) for o in left_out], np.float64)
-    written, struck = [], []
-    for at, (digits, line) in enumerate(lines):
-        whole = [digits] if one_number and at == 0 and digits else None
-        is_all = whole is not None and len(digits) == sum(mark.rejection is None for mark in found[at])
-        for number in whole or _split(digits, line, dividers):
-            against = judge_struck(_boxes(number), rulings)
-            if against is None:
-                written.append((number, line, is_all))
-            else:
-                struck += [_rejected(reading, against) for _, reading in number]
+    field = found[0] if one_number and found else ()
+    written, struck = _written(lines, field, dividers, rulings)
     if ink is not None and not reads_print:
-        judged = judge_numbers([_figures(number, ink) for number, _, _ in written])
-        struck += [
-            _rejected(reading, against)
-            for (number, _, _), against in zip(written, judged, strict=True)
-            if against is not None
-            for _, reading in number
-        ]
-        written = [one for one, against in zip(written, judged, strict=True) if against is None]
-    page_digits = [mark.blob.box for number, _, _ in written for mark, _ in number]
+        written, printed = _without_print(written, ink)
+        struck += printed
+    page_digits = [box for number in written for box in number.boxes]
     numbers, separators = [], dict[int, Rejection]()
-    for number, line, whole_field in written:
-        own = _boxes(number)
-        near = [i for i in _near(Box.around(own), table) if left_out[i].cause in PUNCTUATION]
-        near = near if ink is None else _as_dark(near, left_out, number, ink)
-        stroke = _stroke(number) if near else 0.0
-        digits_only = "".join(reading.digit or "" for _, reading in number)
-        punctuation = punctuate(digits_only, own, [left_out[i].box for i in near], stroke)
+    for number in written:
+        near = _punctuation_near(number, left_out, table, ink)
+        punctuation = _punctuated(number, [left_out[i].box for i in near])
         used = [near[i] for i in punctuation.used]
         points = [left_out[i].box for i in used]
-        unread = [o.box for o in line if o.seen and o.cause not in EXPLAINED and o.box not in points]
         specks = [left_out[i].box for i in near if not left_out[i].seen and i not in used]
-        # A field that was read as a whole, twice the same, lacks nothing but what neither reading was shown.
-        agreed = whole_field and all(mark.differs == "" for mark, _ in number)
-        agreed = agreed and not any(left.cause is Cause.STRUCK_OUT for left in line)
-        missing = not agreed and may_lack_digits(own, unread, page_digits, dividers, points, specks)
-        twice = all(mark.differs is not None for mark, _ in number)
-        doubtful = punctuation.doubtful or missing
-        limit = least if twice else SURE_NUMBER
-        read = _number(punctuation.text, [r for _, r in number], doubtful, limit)
-        numbers.append(replace(read, twice=_read_twice([mark for mark, _ in number])))
-        separators |= {i: _separates(left_out[i].box, own) for i in used}
+        missing = _may_lack_digits(number, page_digits, dividers, points, specks)
+        numbers.append(_number(number, punctuation.text, punctuation.doubtful or missing, least))
+        separators |= {i: _separates(left_out[i].box, number.boxes) for i in used}
     rejected = [
         _rejected(left.reading, separators[i]) if i in separators else left.reading
         for i, left in enumerate(left_out)
@@ -141,6 +129,72 @@ def _sorted(marks: Sequence[Mark], readings: Sequence[DigitReading]) -> tuple[li
             cause = mark.rejection.cause if mark.rejection else Cause.UNLIKE_DIGIT
             left_out.append(Left(mark.blob, reading, cause, mark.seen is not None))
     return digits, left_out
+
+
+def _written(
+    lines: Sequence[tuple[list[Digit], list[Left]]], field: Sequence[Mark], dividers: Mask, rulings: Mask
+) -> tuple[list[Written], list[DigitReading]]:
+    """The numbers of all `lines`, and the digits of those that are struck out.
+
+    The marks `field`, where there are any, are the first line's, and its digits are one number.
+    """
+    written: list[Written] = []
+    struck: list[DigitReading] = []
+    for at, (digits, line) in enumerate(lines):
+        whole = [digits] if field and at == 0 and digits else None
+        is_all = whole is not None and len(digits) == sum(mark.rejection is None for mark in field)
+        for number in whole or _split(digits, line, dividers):
+            against = judge_struck(_boxes(number), rulings)
+            if against is None:
+                written.append(Written(number, line, is_all))
+            else:
+                struck += [_rejected(reading, against) for _, reading in number]
+    return written, struck
+
+
+def _without_print(written: Sequence[Written], ink: Gray) -> tuple[list[Written], list[DigitReading]]:
+    """The numbers that are written by hand, and the digits of those that are printed."""
+    judged = judge_numbers([_figures(number.digits, ink) for number in written])
+    by_hand = [number for number, against in zip(written, judged, strict=True) if against is None]
+    printed = [
+        _rejected(reading, against)
+        for number, against in zip(written, judged, strict=True)
+        if against is not None
+        for _, reading in number.digits
+    ]
+    return by_hand, printed
+
+
+def _punctuation_near(
+    number: Written, left_out: Sequence[Left], table: NDArray[np.float64], ink: Gray | None
+) -> list[int]:
+    """Those of the marks `left_out`, `table` their boxes, that may separate the number's digits."""
+    near = [i for i in _near(Box.around(number.boxes), table) if left_out[i].cause in PUNCTUATION]
+    return near if ink is None else _as_dark(near, left_out, number.digits, ink)
+
+
+def _punctuated(number: Written, near: Sequence[Box]) -> Punctuation:
+    """The number with those of the marks `near` it that separate its digits."""
+    text = "".join(reading.digit or "" for _, reading in number.digits)
+    return punctuate(text, number.boxes, near, _stroke(number.digits) if near else 0.0)
+
+
+def _may_lack_digits(
+    number: Written,
+    page_digits: Sequence[Box],
+    dividers: Mask,
+    points: Sequence[Box],
+    specks: Sequence[Box],
+) -> bool:
+    """Whether a digit of the number may have been lost; the marks `points` are its separators.
+
+    A field that was read as a whole, twice the same, lacks nothing but what neither reading was shown.
+    """
+    agreed = number.is_field and all(mark.differs == "" for mark, _ in number.digits)
+    if agreed and not any(left.cause is Cause.STRUCK_OUT for left in number.line):
+        return False
+    unread = [o.box for o in number.line if o.seen and o.cause not in EXPLAINED and o.box not in points]
+    return may_lack_digits(number.boxes, unread, page_digits, dividers, points, specks)
 
 
 def _split(digits: Sequence[Digit], left_out: Sequence[Left], dividers: Mask) -> list[list[Digit]]:
@@ -210,14 +264,21 @@ def _rejected(reading: DigitReading, why: Rejection) -> DigitReading:
     return replace(reading, digit=None, status=Status.REJECTED, reason=str(why))
 
 
-def _number(text: str, digits: Sequence[DigitReading], doubtful: bool, least: float) -> NumberReading:
-    """Digits of one number, as sure as all of them together; where one may be missing a person must look."""
-    sure = is_sure([d.confidence for d in digits], least)
+def _number(number: Written, text: str, doubtful: bool, least: float) -> NumberReading:
+    """Digits of one number, as sure as all of them together; where one may be missing a person must look.
+
+    `least` is the confidence from which a number that was read twice is sure.
+    """
+    marks = [mark for mark, _ in number.digits]
+    digits = tuple(reading for _, reading in number.digits)
+    twice = all(mark.differs is not None for mark in marks)
+    sure = is_sure([d.confidence for d in digits], least if twice else SURE_NUMBER)
     accepted = sure and not doubtful and all(d.status is Status.ACCEPTED for d in digits)
     return NumberReading(
         text=text,
         confidence=round(float(np.prod([d.confidence for d in digits])), 4),
         status=Status.ACCEPTED if accepted else Status.REVIEW,
         box=Box.around(d.box for d in digits),
-        digits=tuple(digits),
+        digits=digits,
+        twice=_read_twice(marks),
     )
