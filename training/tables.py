@@ -29,37 +29,24 @@ def of_figures(document: Mapping[str, Figures]) -> Iterator[Table]:
 
 
 def _digits(sets: Mapping[str, Figures]) -> Table:
-    columns = ("digits", "count", "right", "95 %", "with none", "calibration error", "by chance alone")
-    rates = tuple(f"accepted at {100 * rate:g} % error" for rate in RATES)
-    rows = [
-        (
-            name,
-            found["count"],
-            found["accuracy"],
-            _span(found, "accuracy"),
-            found["accuracy_over_all_classes"],
-            found["calibration_error"],
-            found["calibration_error_floor"],
-            *(_accepted(found, rate) for rate in RATES),
-        )
-        for name, found in sets.items()
-    ]
-    return columns + rates, rows
+    return _read(sets, "digits", "accuracy", ("with none", "accuracy_over_all_classes"))
 
 
 def _numbers(sets: Mapping[str, Figures]) -> Table:
-    columns = (
-        *("numbers, by the second reader", "count", "right", "95 %", "digits wrong"),
-        *("calibration error", "by chance alone"),
-    )
+    return _read(sets, "numbers, by the second reader", "right", ("digits wrong", "digit_error_rate"))
+
+
+def _read(sets: Mapping[str, Figures], what: str, right: str, beside: tuple[str, str]) -> Table:
+    """How well `what` was read: the share `right`, the figure `beside` it with its title, and coverage."""
+    columns = (what, "count", "right", "95 %", beside[0], "calibration error", "by chance alone")
     rates = tuple(f"accepted at {100 * rate:g} % error" for rate in RATES)
     rows = [
         (
             name,
             found["count"],
-            found["right"],
-            _span(found, "right"),
-            found["digit_error_rate"],
+            found[right],
+            _span(found, right),
+            found[beside[1]],
             found["calibration_error"],
             found["calibration_error_floor"],
             *(_accepted(found, rate) for rate in RATES),
@@ -94,11 +81,11 @@ def _non_digits(sets: Mapping[str, Figures]) -> Table:
 def _each_digit(sets: Mapping[str, Figures]) -> Table:
     by_digit = {name: {row["digit"]: row for row in found["per_digit"]} for name, found in sets.items()}
     seen = sorted({digit for rows in by_digit.values() for digit in rows})
-    table = [(str(digit), *(_read(by_digit[name].get(digit)) for name in sets)) for digit in seen]
+    table = [(str(digit), *(_right(by_digit[name].get(digit)) for name in sets)) for digit in seen]
     return ("digit", *(f"{name}: right" for name in sets)), list(table)
 
 
-def _read(row: Figures | None) -> str:
+def _right(row: Figures | None) -> str:
     return f"{row['accuracy']:.4f} ({_span(row, 'accuracy')})" if row else ""
 
 
