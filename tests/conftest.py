@@ -1,14 +1,16 @@
-"""A product folder of its own for each test, and the real command to run in it."""
+"""A product folder and a database of its own for each test, and the real command to run in the folder."""
 
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
 from processor.commands.config import default_file
+from processor.results.database import open_database
 from processor.settings import ENV_PREFIX
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -26,6 +28,20 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "settings.toml").write_text(default_file())
     monkeypatch.chdir(folder)
     return folder
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """The place of a database that is not there yet."""
+    return f"sqlite:///{tmp_path / 'results.db'}"
+
+
+@pytest.fixture
+def engine(url: str) -> Iterator[Engine]:
+    """A new database there, with its tables."""
+    engine = open_database(url)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture

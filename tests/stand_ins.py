@@ -1,9 +1,12 @@
-"""Stand-ins at the edges: an engine in this process, a reader of three lines, a listener that remembers."""
+"""Stand-ins at the edges: an engine in this process, a reader of three lines, listeners that remember."""
 
+import os
+import signal
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
+from processor.commands.console import Words
 from processor.engines.tasks import Outcome, ScanTask, Verdict, attempt
 from processor.errors import BadScan, DigitInboxError
 from processor.records import ScanResult, StagedFile
@@ -97,6 +100,20 @@ class Memory:
 
     def warn(self, text: str) -> None:
         self.warnings.append(text)
+
+
+class Stopping(Words):
+    """Keeps what is said, and sends this process a signal, Ctrl-C's, once something begins with `cue`."""
+
+    def __init__(self, cue: str | None = None, number: int = signal.SIGINT) -> None:
+        super().__init__(quiet=True)
+        self.lines: list[str] = []
+        self._cue, self._number = cue, number
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+        if self._cue is not None and text.startswith(self._cue):
+            os.kill(os.getpid(), self._number)
 
 
 def drop(folder: Path, name: str, content: str | bytes) -> Path:

@@ -10,25 +10,13 @@ from sqlalchemy import Engine, update
 from processor.errors import BadCommand, BadDatabase, Exit
 from processor.intake.queue import claim, enqueue, fail, finish
 from processor.records import ScanResult, Status
-from processor.results.database import open_database, open_read_only, writing
+from processor.results.database import open_read_only, writing
 from processor.results.queries import Summary, readings, run_select, scan_report, summary
 from processor.results.schema import scans
 from tests.sample_readings import a_blob, a_number, a_page, a_result
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 INBOX = Path("/inbox")
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'results.db'}"
-
-
-@pytest.fixture
-def engine(url: str) -> Iterator[Engine]:
-    engine = open_database(url)
-    yield engine
-    engine.dispose()
 
 
 def show(engine: Engine, file: str, content: str, source: Path = INBOX) -> None:

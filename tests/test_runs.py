@@ -24,6 +24,7 @@ from processor.commands.console import Words
 from processor.errors import BadCommand, BadModel, BadSettings
 from processor.prediction.classifier import Classifier
 from tests.sample_sources import sample_digits, write_mnist
+from tests.stand_ins import Stopping
 from tests.tiny_training import RECIPE, files_below
 from training import plots, publish, runs
 from training.cli import app
@@ -81,18 +82,6 @@ def started(home: Path, *arguments: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         command, cwd=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-
-
-class Stopping(Words):
-    """Presses Ctrl-C as soon as it is told something that begins with `cue`."""
-
-    def __init__(self, cue: str) -> None:
-        super().__init__(quiet=True)
-        self._cue = cue
-
-    def say(self, text: str) -> None:
-        if text.startswith(self._cue):
-            os.kill(os.getpid(), signal.SIGINT)
 
 
 def an_order(home: Path) -> runs.Order:

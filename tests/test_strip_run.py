@@ -1,8 +1,6 @@
 """`training strips`: the second reader of a run, with it through the archive, and what is refused."""
 
 import json
-import os
-import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from processor.prediction.strip_reader import STRIPS, StripReader, to_bytes
 from processor.settings import load as load_settings
 from tests.model_folders import add_run
 from tests.sample_sources import sample_digits, write_mnist
+from tests.stand_ins import Stopping
 from tests.test_strip_corpus import write_strips
 from training.checkpoints import STRIP_CHECKPOINTS
 from training.cli import app
@@ -121,20 +120,6 @@ def test_a_refresh_is_shorter_and_gentler_unless_it_is_told() -> None:
     assert shorter(plan, 9, None, refresh=True).steps == 9
 
 
-class Stopping(Words):
-    """Presses Ctrl-C, or is killed, as soon as it is told something that begins with `cue`."""
-
-    def __init__(self, cue: str, number: int = signal.SIGINT) -> None:
-        super().__init__(quiet=True)
-        self.lines: list[str] = []
-        self._cue, self._number = cue, number
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
-        if text.startswith(self._cue):
-            os.kill(os.getpid(), self._number)
-
-
 SMALL = StripPlan(steps=4, batch=2, parameters={"widths": (8, 8, 8, 8), "dropout": 0.3})
 
 
@@ -159,7 +144,7 @@ def test_interrupted_the_same_command_comes_to_the_same_bits(home: Path, run: Pa
     publish(run, home / "models_archive", "early", heard.append)
     assert "not finished" in heard[0]
 
-    words = Stopping("\0")
+    words = Stopping()
     train_strips(an_order(run, data), words)
     assert words.lines[2] == "Going on after 4 batches:"
     assert (run / STRIPS).read_bytes() == (whole.path / STRIPS).read_bytes()
@@ -170,7 +155,7 @@ def test_interrupted_the_same_command_comes_to_the_same_bits(home: Path, run: Pa
 def test_a_restart_throws_the_checkpoints_away(run: Path, data: Path) -> None:
     with pytest.raises(Interrupted, match="Stopped after 1 of 4"):
         train_strips(an_order(run, data), Stopping("batch 1/4"))
-    words = Stopping("\0")
+    words = Stopping()
     train_strips(an_order(run, data, plan=replace(SMALL, seed=2), restart=True), words)
     assert not any(line.startswith("Going on") for line in words.lines)
 

@@ -5,7 +5,6 @@ import io
 import json
 import random
 import tracemalloc
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,13 +25,6 @@ from tests.sample_readings import a_number, a_page, a_result
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HEAD = "file,page,position,text,digits,confidence,status,field,x,y,width,height,model\n"
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_database(f"sqlite:///{tmp_path / 'results.db'}")
-    yield engine
-    engine.dispose()
 
 
 def store(engine: Engine, file: str, content: str, *read: PageReading) -> None:

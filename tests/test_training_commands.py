@@ -1,6 +1,5 @@
 """What the training commands refuse at once, and what they tell while they work."""
 
-import os
 import re
 import signal
 from pathlib import Path
@@ -8,9 +7,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from processor.commands.console import Words
 from processor.errors import BadCommand, BadModel
 from tests.sample_sources import sample_digits, write_mnist
+from tests.stand_ins import Stopping
 from tests.tiny_training import RECIPE
 from training import runs
 from training.cli import app
@@ -29,20 +28,6 @@ def data(home: Path) -> Path:
 
 def call(*arguments: str | Path) -> None:
     CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
-
-
-class Heard(Words):
-    """Keeps what is said; presses Ctrl-C, or sends SIGTERM, at what begins with `cue`."""
-
-    def __init__(self, cue: str = "\0", number: int = signal.SIGTERM) -> None:
-        super().__init__(quiet=True)
-        self.lines: list[str] = []
-        self._cue, self._number = cue, number
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
-        if text.startswith(self._cue):
-            os.kill(os.getpid(), self._number)
 
 
 def an_order(home: Path) -> runs.Order:
@@ -85,7 +70,7 @@ def test_an_unknown_model_is_refused_before_any_test_set_is_read(data: Path) -> 
 
 
 def test_each_source_is_named_before_it_is_read(home: Path) -> None:
-    words = Heard("Training on")
+    words = Stopping("Training on", signal.SIGTERM)
     with pytest.raises(Interrupted):
         runs.fit_run(an_order(home), words)
     gathering = next(place for place, line in enumerate(words.lines) if line.startswith("Gathering"))
@@ -96,7 +81,7 @@ def test_each_source_is_named_before_it_is_read(home: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_while_sources_are_read_promises_no_checkpoint(home: Path, number: int) -> None:
     with pytest.raises(Interrupted, match="before the first checkpoint") as caught:
-        runs.fit_run(an_order(home), Heard("  2/2", number))
+        runs.fit_run(an_order(home), Stopping("  2/2", number))
     assert re.search("begins anew", str(caught.value.remedy))
     assert caught.value.exit_code == 130
     assert not (home / "run").exists()

@@ -1,6 +1,5 @@
 """What each of two readings says by itself: kept, shown beside the number, and read back."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,18 +30,6 @@ TWICE = TwoReadings(
 
 def read_twice(twice: TwoReadings | None = TWICE, status: Status = Status.REVIEW) -> NumberReading:
     return replace(a_number("1256", status), twice=twice)
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'results.db'}"
-
-
-@pytest.fixture
-def engine(url: str) -> Iterator[Engine]:
-    engine = open_database(url)
-    yield engine
-    engine.dispose()
 
 
 def store(engine: Engine, *numbers: NumberReading) -> None:
