@@ -188,7 +188,7 @@ def recover(engine: Engine, now: datetime) -> int:
     running = scans.c.state == ScanState.RUNNING
     with writing(engine) as connection:
         holders = connection.execute(select(scans.c.worker).where(running).distinct()).scalars()
-        dead = scans.c.worker.in_([worker for worker in holders if worker and _is_dead(worker)])
+        dead = scans.c.worker.in_([worker for worker in holders if worker and is_dead(worker)])
         expired = or_(scans.c.leased_until.is_(None), scans.c.leased_until < now)
         lost = update(scans).where(running, or_(expired, dead))
         return connection.execute(lost.values(state=ScanState.QUEUED.value, **_UNLEASED)).rowcount
@@ -219,7 +219,7 @@ def _place(source: str, file: str) -> str:
     return os.path.normpath(os.path.join(source, file))  # noqa: PTH118  (no Path has "..": it may be a link)
 
 
-def _is_dead(worker: str) -> bool:
+def is_dead(worker: str) -> bool:
     """Whether a process of this machine, `host:number`, has ended for sure."""
     host, _, number = worker.rpartition(":")
     if os.name != "posix" or host != socket.gethostname():
