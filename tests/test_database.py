@@ -16,6 +16,8 @@ from sqlalchemy.exc import IntegrityError, StatementError
 
 from processor.errors import BadDatabase, Exit, Transient
 from processor.results.database import open_database, open_read_only, reading, writing
+from processor.results.ledger import PublishedFile, store_outputs
+from processor.results.publish import stored_name
 from processor.results.schema import (
     corrections,
     digit_readings,
@@ -23,6 +25,7 @@ from processor.results.schema import (
     metadata,
     models,
     numbers,
+    outputs,
     pages,
     readings,
     scans,
@@ -36,7 +39,9 @@ TABLES = {
     "refused_models": "id name reason in_use at",
     "two_readings": "number_id first first_confidence second second_confidence winner",
     "scans": "id file sha256 bytes state attempts error message queued_at started_at finished_at model "
-    "settings_digest duplicate_of",
+    "settings_digest duplicate_of not_before faults kills",
+    "outputs": "id scan_id file sha256 bytes",
+    "daemons": "id host pid once started_at beat_at state facts",
     "pages": "id scan_id page width height dpi skew_degrees form annotated",
     "numbers": "id page_id position text digits confidence status field x y width height",
     "digits": "id page_id number_id position digit confidence second second_confidence status reason "
@@ -514,3 +519,19 @@ class TestSnapshot:
 
 def test_every_table_and_view_is_named_here() -> None:
     assert set(metadata.tables) == set(TABLES)
+
+
+def test_what_was_published_is_noted_in_place_of_what_was_before(engine: Engine) -> None:
+    fill(engine)
+    first = PublishedFile(file=os.fsdecode(b"csv/caf\xe9.csv"), sha256="1" * 64, bytes=5_000_000_000)
+    again = PublishedFile(file="csv/a.csv", sha256="2" * 64, bytes=0)
+    for published in ([first], [again, first], [again]):
+        with writing(engine) as connection:
+            store_outputs(connection, 1, published)
+            rows = connection.execute(select(outputs.c.file, outputs.c.sha256, outputs.c.bytes)).all()
+        assert [tuple(row) for row in rows] == [
+            (stored_name(one.file), one.sha256, one.bytes) for one in published
+        ]
+    with writing(engine) as connection:
+        connection.execute(scans.delete())
+        assert connection.execute(select(outputs)).all() == []

@@ -21,6 +21,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.schema import CreateColumn
 
 from processor.errors import BadDatabase, Transient
 from processor.results.schema import VIEWS, metadata
@@ -247,8 +248,8 @@ def _add_columns(connection: Connection) -> None:
         have = {c["name"] for c in inspect(connection).get_columns(known.name)} if later else set()
         for column in later:
             if column.name not in have:
-                kind = column.type.compile(connection.dialect)
-                connection.execute(text(f"ALTER TABLE {known.name} ADD COLUMN {column.name} {kind}"))
+                defined = CreateColumn(column).compile(dialect=connection.dialect)
+                connection.execute(text(f"ALTER TABLE {known.name} ADD COLUMN {defined}"))
 
 
 def columns_of(connection: Connection, known: Table | TableClause) -> list[ColumnClause[Any]]:

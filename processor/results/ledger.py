@@ -1,7 +1,7 @@
 """Writes what was read from a scan as rows, in the caller's transaction; rows of an earlier reading go."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, delete, insert, select, update
 from processor.records import Box, DigitReading, NumberReading, PageReading, ScanResult, TwoReadings
 from processor.results.database import writing
 from processor.results.publish import stored_name
-from processor.results.schema import digits, models, numbers, pages, refused_models, two_readings
+from processor.results.schema import digits, models, numbers, outputs, pages, refused_models, two_readings
 
 Row = dict[str, Any]
 
@@ -23,6 +23,15 @@ class UsedModel:
     name: str
     sha256: str
     manifest: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedFile:
+    """A file published for a scan: `file` relative to the results folder, POSIX; its content's hash and size."""
+
+    file: str
+    sha256: str
+    bytes: int
 
 
 def store_result(connection: Connection, scan_id: int, result: ScanResult) -> None:
@@ -50,6 +59,14 @@ def store_result(connection: Connection, scan_id: int, result: ScanResult) -> No
         ]
         if twice:
             connection.execute(insert(two_readings), twice)
+
+
+def store_outputs(connection: Connection, scan_id: int, published: Sequence[PublishedFile]) -> None:
+    """Replaces what is noted of a scan's published files."""
+    connection.execute(delete(outputs).where(outputs.c.scan_id == scan_id))
+    rows = [{"scan_id": scan_id, **asdict(file)} for file in published]
+    if rows:
+        connection.execute(insert(outputs), rows)
 
 
 def store_model(connection: Connection, name: str, known: UsedModel | None, now: datetime) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     column,
     select,
     table,
+    text,
 )
 
 from processor.results.publish import stored_name
@@ -80,8 +82,14 @@ scans = Table(
     Column("settings_digest", String(64)),
     Column("program_version", String(64)),
     Column("duplicate_of", Integer, ForeignKey("scans.id")),
+    # A fault of the surroundings makes a scan wait; null: it may be claimed at once.
+    Column("not_before", UtcTime, info={"may_lack": True}),
+    # Faults of the surroundings, and workers that died while they read it, since it was queued.
+    Column("faults", Integer, nullable=False, default=0, server_default=text("0"), info={"may_lack": True}),
+    Column("kills", Integer, nullable=False, default=0, server_default=text("0"), info={"may_lack": True}),
     UniqueConstraint("source", "file", "sha256", name="one_row_a_place_and_content"),
     Index("scans_by_state", "state", "attempts", "id"),
+    Index("scans_by_due", "state", "not_before"),
     Index("scans_by_file", "file"),
     Index("scans_by_finish", "finished_at"),
     Index("scans_by_first", "duplicate_of"),
@@ -127,7 +135,8 @@ numbers = Table(
     Column("field", Text),
     *_box(),
     UniqueConstraint("page_id", "position", name="one_row_a_number"),
-    Index("numbers_by_status", "status"),
+    # `status` sums up the doubt in what was accepted: the index holds all that it asks for.
+    Index("numbers_by_certainty", "status", "confidence"),
 )
 
 digits = Table(
@@ -173,6 +182,34 @@ models = Table(
     Column("sha256", String(64)),
     Column("manifest", JSON),
     Column("first_used_at", UtcTime, nullable=False),
+)
+
+# A file that was published for a scan that is done: what `processor verify` holds against the disk.
+outputs = Table(
+    "outputs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("scan_id", Integer, ForeignKey("scans.id", ondelete="CASCADE"), nullable=False),
+    Column("file", FileName, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    UniqueConstraint("scan_id", "file", name="one_row_an_output"),
+    info={"may_lack": True},
+)
+
+# One row a `processor run` that runs now, which it renews with every beat of its loop.
+daemons = Table(
+    "daemons",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("once", Boolean, nullable=False),
+    Column("started_at", UtcTime, nullable=False),
+    Column("beat_at", UtcTime, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("facts", JSON, nullable=False),
+    info={"may_lack": True},
 )
 
 # What CURRENT named last, where that could not be used. Later than the other tables: a database that a
