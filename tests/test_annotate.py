@@ -32,6 +32,7 @@ from processor.results.lettering import (
     percent,
     short_reason,
     shorten,
+    stacked,
     tag,
     text_width,
 )
@@ -382,6 +383,14 @@ def test_lettering_contrasts_with_its_ground(status: Status) -> None:
     weights = np.array([0.2126, 0.7152, 0.0722])
     lights = sorted(float(weights @ linear(colour)) for colour in SHADES[status])
     assert (lights[1] + 0.05) / (lights[0] + 0.05) >= 4.5
+
+
+@pytest.mark.parametrize(("narrowest", "width"), [(0, 5), (9, 9)])
+def test_stacked_pictures_stand_at_the_left_on_white(narrowest: int, width: int) -> None:
+    picture = stacked([np.full((high, wide, 3), 7, np.uint8) for high, wide in ((2, 3), (4, 5))], narrowest)
+    expected = np.full((6, width), 255, np.uint8)
+    expected[:2, :3] = expected[2:, :5] = 7
+    assert np.array_equal(picture, np.dstack([expected] * 3))
 
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=500), max_size=40), st.integers(0, 200))
