@@ -37,6 +37,10 @@ class Transient(DigitInboxError):
     """The fault may pass by itself (disk full, share away, worker killed): the scan is tried again later."""
 
 
+class WorkerKilled(Transient):
+    """The process that read the scan died: this may pass, or it may be the scan that kills it."""
+
+
 class BadModel(DigitInboxError):
     """A model is missing, damaged or foreign; the one in use stays."""
 

@@ -51,6 +51,9 @@ class Limits(Section):
     max_megabytes: float = Field(500.0, gt=0, description="a larger file fails")
     max_pages: int = Field(500, gt=0, le=100_000, description="a longer document fails")
     seconds_per_scan: float = Field(600.0, gt=0, description="a scan that takes longer fails")
+    worker_memory_mb: float = Field(
+        4096.0, ge=512, description="a scan for which a worker needs more memory fails"
+    )
     min_free_mb: float = Field(200.0, ge=0, description="free disk space below which nothing is read")
 
 

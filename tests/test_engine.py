@@ -14,7 +14,7 @@ import pytest
 
 from processor.engines.local import TASKS_PER_WORKER, LocalEngine, Read
 from processor.engines.tasks import Outcome, ScanTask, attempt, attempt_model
-from processor.errors import BadModel, BadScan, Transient
+from processor.errors import BadModel, BadScan, Transient, WorkerKilled
 from processor.records import ScanResult
 from processor.settings import LoadedSettings, load
 from tests.sample_readings import a_page, a_result
@@ -28,6 +28,12 @@ def load_obedient(settings: LoadedSettings) -> Read:  # noqa: ARG001
             time.sleep(60)
         if task.file == "die":
             os.kill(os.getpid(), signal.SIGKILL)
+        if task.file == "swell":
+            hoard = []
+            for _ in range(40):
+                hoard.append(b"1" * 32_000_000)
+                time.sleep(0.05)
+            return replace(a_result(a_page()), model=f"unbounded: {len(hoard)}")
         if task.file == "bad":
             raise BadScan("bad is no scan.", "Scan it again.")
         if task.file == "stumble":
@@ -98,10 +104,28 @@ def test_a_scan_over_the_time_limit_fails_alone(start: Start) -> None:
     assert isinstance(found["a"], ScanResult)
 
 
+def test_a_scan_over_the_memory_limit_fails_alone(start: Start) -> None:
+    engine = start(workers=1, limits__worker_memory_mb=512)
+    found = read_by(engine, "swell", "a")
+    assert isinstance(found["swell"], BadScan)
+    assert "swell needs more than 512 MB" in str(found["swell"])
+    assert "limits.worker_memory_mb" in str(found["swell"])
+    assert isinstance(found["a"], ScanResult)
+
+
+def test_workers_that_still_start_end_without_a_word(start: Start, capfd: pytest.CaptureFixture[str]) -> None:
+    engine = start(workers=1, limits__seconds_per_scan=0.5)
+    read_by(engine, "sleep")
+    # Another worker starts in the place of the one that was stopped.
+    engine.close()
+    time.sleep(0.5)
+    assert capfd.readouterr().err == ""
+
+
 def test_a_killed_worker_is_a_fault_that_may_pass(start: Start) -> None:
     engine = start(workers=1)
     found = read_by(engine, "die", "a")
-    assert isinstance(found["die"], Transient)
+    assert isinstance(found["die"], WorkerKilled)
     assert isinstance(found["a"], ScanResult)
 
 

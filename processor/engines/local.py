@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from pebble import ProcessExpired, ProcessPool
 
+from processor.engines.memory import OVER_LIMIT, limit_memory
 from processor.engines.tasks import Outcome, ScanTask, Verdict, attempt, attempt_model
-from processor.errors import BadModel, BadScan, DigitInboxError, Transient
+from processor.errors import BadModel, BadScan, DigitInboxError, Transient, WorkerKilled
 from processor.records import ScanResult
 from processor.settings import LoadedSettings
 
@@ -104,7 +105,10 @@ class LocalEngine:
         if self._pool is not None:
             # First, or it would start others in the place of those that are killed.
             self._pool.stop()
-        if self._under_way or self._examination is not None:
+            starts_others = getattr(self._pool, "_pool_manager_loop", None)
+            if starts_others is not None:
+                starts_others.join()
+            # Before pebble does: it takes the locks away first, and a worker that still starts complains.
             for worker in multiprocessing.active_children():
                 worker.kill()
         self._under_way.clear()
@@ -135,13 +139,19 @@ class LocalEngine:
                 ),
             )
         except (ProcessExpired, BrokenProcessPool) as error:
-            return Outcome(
-                task,
-                Transient(
-                    f"The worker that read {task.file} was killed ({error}).",
-                    "If the memory is short, use fewer workers.",
-                ),
+            return Outcome(task, self._death(task, error))
+
+    def _death(self, task: ScanTask, error: ProcessExpired | BrokenProcessPool) -> DigitInboxError:
+        if getattr(error, "exitcode", None) == OVER_LIMIT:
+            megabytes = self._settings.values.limits.worker_memory_mb
+            return BadScan(
+                f"{task.file} needs more than {megabytes:g} MB of memory to be read.",
+                "Raise limits.worker_memory_mb, or scan it at a lower resolution.",
             )
+        return WorkerKilled(
+            f"The worker that read {task.file} was killed ({error}).",
+            "If the memory is short, use fewer workers.",
+        )
 
     def _running_pool(self) -> ProcessPool:
         if self._pool is None:
@@ -227,6 +237,7 @@ _loaded: list[Read | DigitInboxError] = []
 
 
 def _start_worker(load: Load, settings: LoadedSettings) -> None:
+    limit_memory(settings.values.limits.worker_memory_mb)
     try:
         _loaded.append(load(settings))
     except DigitInboxError as error:
