@@ -13,7 +13,7 @@ from processor.results.publish import stored_name, whole, write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
 COLUMNS = (
     *("file", "page", "position", "text", "digits", "confidence", "status", "field"),
@@ -38,23 +38,42 @@ def write_all_numbers(engine: "Engine", target: Path) -> None:
 
     The rows are streamed, so that their count does not show in memory. Raises Transient, BadDatabase.
     """
+    with whole(target) as stream:
+        stream.writelines(all_numbers(engine))
+
+
+def all_numbers(engine: "Engine") -> Iterator[bytes]:
+    """The lines of `numbers.csv`, as the database is now. Raises Transient, BadDatabase."""
     # Workers import this module for scan_csv and never open the database.
     from sqlalchemy import select
 
     from processor.results.database import reading
-    from processor.results.schema import readings, scans
+    from processor.results.schema import scans
 
-    view = readings.c
-    numbers = select(*(view[name] for name in COLUMNS))
-    numbers = numbers.order_by(view.file, view.scan_id, view.page, view.position)
-    with whole(target) as stream, reading(engine) as connection:
-        stream.writelines(_csv([COLUMNS]))
+    yield from _csv([COLUMNS])
+    with reading(engine) as connection:
         connection = connection.execution_options(yield_per=_SCANS_A_QUERY)
         ids = connection.execute(select(scans.c.id).order_by(scans.c.file, scans.c.id)).scalars()
         # Sorting all numbers in one query would copy the whole database into the temporary folder first.
         for some in ids.partitions():
-            rows = connection.execute(numbers.where(view.scan_id.in_(some)))
-            stream.writelines(_csv(tuple(row) for row in rows))
+            yield from _stored_rows(connection, some)
+
+
+def stored_csv(connection: "Connection", scan_id: int) -> Iterator[bytes]:
+    """The lines of one scan's CSV as the database is now: those of `scan_csv`, while nobody changed a row."""
+    yield from _csv([COLUMNS])
+    yield from _stored_rows(connection, [scan_id])
+
+
+def _stored_rows(connection: "Connection", scan_ids: Sequence[int]) -> Iterator[bytes]:
+    from sqlalchemy import select
+
+    from processor.results.schema import readings
+
+    view = readings.c
+    numbers = select(*(view[name] for name in COLUMNS)).where(view.scan_id.in_(scan_ids))
+    numbers = numbers.order_by(view.file, view.scan_id, view.page, view.position)
+    yield from _csv(tuple(row) for row in connection.execute(numbers))
 
 
 def rendered(frame: "pd.DataFrame", format: Format) -> bytes:
