@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from processor.commands.options import Json, OutputFile, Quiet, SettingsFile, TableForm, Workers, words_of
 from processor.errors import DigitInboxError
 
 if TYPE_CHECKING:
-    from processor.commands.console import Words
     from processor.settings import LoadedSettings
 
 # Every command imports its own code when it runs: `processor --help` must not wait for torch or pandas.
@@ -25,33 +25,6 @@ app = typer.Typer(
 )
 config = typer.Typer(help="Show the settings in force, or write a fresh settings file.", no_args_is_help=True)
 app.add_typer(config, name="config")
-
-SettingsFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--settings",
-        metavar="FILE",
-        help="The settings file.",
-        show_default="$PROCESSOR_SETTINGS, or the nearest settings.toml upward from here",
-    ),
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notices; errors only.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-OutputFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--output", "-o", metavar="FILE", help="Write to FILE, whole or not at all.", show_default="stdout"
-    ),
-]
-
-
-class TableFormat(StrEnum):
-    """How rows are written."""
-
-    TABLE = "table"
-    CSV = "csv"
-    JSON = "json"
-    PARQUET = "parquet"
 
 
 class FileFormat(StrEnum):
@@ -99,12 +72,6 @@ def _load(context: typer.Context, file: Path | None, **flags: Any) -> "LoadedSet
     return load(file or context.obj["settings"], given)
 
 
-def _words(context: typer.Context, quiet: bool) -> "Words":
-    from processor.commands.console import Words
-
-    return Words(quiet or context.obj["quiet"])
-
-
 @app.command()
 def run(
     context: typer.Context,
@@ -113,12 +80,7 @@ def run(
         typer.Argument(metavar="PATH", help="Scans, or folders of scans.", show_default="the inbox"),
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="Read what is there now, then stop.")] = False,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            min=1, max=1024, help="Processes that read.", show_default="workers.count of the settings"
-        ),
-    ] = None,
+    workers: Workers = None,
     as_json: Json = False,
     settings: SettingsFile = None,
     quiet: Quiet = False,
@@ -131,7 +93,7 @@ def run(
     from processor.commands.run import run
 
     loaded = _load(context, settings, workers__count=workers)
-    raise typer.Exit(run(loaded, paths or [], once=once, as_json=as_json, words=_words(context, quiet)))
+    raise typer.Exit(run(loaded, paths or [], once=once, as_json=as_json, words=words_of(context, quiet)))
 
 
 @app.command()
@@ -151,7 +113,7 @@ def read(
     """Read scans without storing anything: digits, top-3 scores, numbers, what was rejected and why."""
     from processor.commands.read import read
 
-    words = _words(context, quiet)
+    words = words_of(context, quiet)
     raise typer.Exit(read(_load(context, settings), images, as_json=as_json, save=save, words=words))
 
 
@@ -162,7 +124,7 @@ def status(
     """Count what the database holds: scans by state, pages, numbers, digits."""
     from processor.commands.status import status
 
-    _words(context, quiet)
+    words_of(context, quiet)
     status(_load(context, settings), as_json=as_json)
 
 
@@ -184,12 +146,7 @@ def results(
             show_default="all",
         ),
     ] = None,
-    form: Annotated[
-        TableFormat | None,
-        typer.Option(
-            "--format", help="How the rows are written.", show_default="as the output's suffix says, or table"
-        ),
-    ] = None,
+    form: TableForm = None,
     output: OutputFile = None,
     settings: SettingsFile = None,
     quiet: Quiet = False,
@@ -198,19 +155,14 @@ def results(
     from processor.commands.results import results
 
     loaded = _load(context, settings)
-    results(loaded, file, status, since, form=form, output=output, words=_words(context, quiet))
+    results(loaded, file, status, since, form=form, output=output, words=words_of(context, quiet))
 
 
 @app.command()
 def query(
     context: typer.Context,
     sql: Annotated[str, typer.Argument(metavar="SELECT", help="SQL that reads.", show_default=False)],
-    form: Annotated[
-        TableFormat | None,
-        typer.Option(
-            "--format", help="How the rows are written.", show_default="as the output's suffix says, or table"
-        ),
-    ] = None,
+    form: TableForm = None,
     output: OutputFile = None,
     settings: SettingsFile = None,
     quiet: Quiet = False,
@@ -218,7 +170,7 @@ def query(
     """Run read-only SQL on the results, as `SELECT file, digits FROM readings WHERE confidence < 0.9`."""
     from processor.commands.results import query
 
-    query(_load(context, settings), sql, form=form, output=output, words=_words(context, quiet))
+    query(_load(context, settings), sql, form=form, output=output, words=words_of(context, quiet))
 
 
 @app.command()
@@ -245,7 +197,7 @@ def export(
     """Write a whole table or view of the database to a file."""
     from processor.commands.results import export
 
-    export(_load(context, settings), table, form=form, output=output, words=_words(context, quiet))
+    export(_load(context, settings), table, form=form, output=output, words=words_of(context, quiet))
 
 
 @app.command()
@@ -269,7 +221,7 @@ def show(
     """Show all that is known of one scan: its pages, numbers, digits with their scores, rejected blobs."""
     from processor.commands.results import show
 
-    show(_load(context, settings), file, as_json=as_json, save=save, words=_words(context, quiet))
+    show(_load(context, settings), file, as_json=as_json, save=save, words=words_of(context, quiet))
 
 
 @app.command()
@@ -292,12 +244,7 @@ def reprocess(
         ),
     ] = None,
     diff: Annotated[bool, typer.Option("--diff", help="Store nothing; only show what would change.")] = False,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            min=1, max=1024, help="Processes that read.", show_default="workers.count of the settings"
-        ),
-    ] = None,
+    workers: Workers = None,
     as_json: Json = False,
     settings: SettingsFile = None,
     quiet: Quiet = False,
@@ -308,7 +255,7 @@ def reprocess(
     """
     from processor.commands.reprocess import reprocess
 
-    loaded, words = _load(context, settings, workers__count=workers), _words(context, quiet)
+    loaded, words = _load(context, settings, workers__count=workers), words_of(context, quiet)
     code = reprocess(loaded, files or [], model=model, diff=diff, as_json=as_json, words=words)
     raise typer.Exit(code)
 
@@ -320,7 +267,7 @@ def models(
     """List the models of the archive, and which of them reads."""
     from processor.commands.models import models
 
-    models(_load(context, settings), as_json=as_json, words=_words(context, quiet))
+    models(_load(context, settings), as_json=as_json, words=words_of(context, quiet))
 
 
 @config.command("show")
@@ -330,7 +277,7 @@ def config_show(
     """Show every setting, its value, and where the value came from."""
     from processor.commands.config import show
 
-    _words(context, quiet)
+    words_of(context, quiet)
     show(_load(context, settings), as_json=as_json)
 
 
@@ -348,7 +295,7 @@ def config_init(
     from processor.commands.config import init
 
     file = settings or context.obj["settings"] or Path("settings.toml")
-    init(file, force=force, words=_words(context, quiet))
+    init(file, force=force, words=words_of(context, quiet))
 
 
 def main() -> None:

@@ -4,9 +4,9 @@ import sys
 
 import typer
 
+from processor.commands.options import Quiet, SettingsFile
 from processor.errors import DigitInboxError
 from training.commands import archiving, fetching, fitting, judging, strips
-from training.commands.options import Quiet, SettingsFile
 
 app = typer.Typer(
     help="Trains the models that read digits, judges them, and puts them into service.",

@@ -1,1 +1,1 @@
-"""What each command of `processor` does; imported only when that command runs."""
+"""What each command of `processor` does; imported only when that command runs, but for the options."""

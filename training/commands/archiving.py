@@ -5,18 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from training.commands.options import (
-    DataFolder,
-    Json,
-    OwnStrips,
-    OwnTable,
-    Quiet,
-    SettingsFile,
-    data_of,
-    refuse_lone_table,
-    settings_of,
-    words_of,
-)
+from processor.commands.options import Json, Quiet, SettingsFile, words_of
+from training.commands.options import DataFolder, OwnStrips, OwnTable, data_of, refuse_lone_table, settings_of
 
 if TYPE_CHECKING:
     from processor.commands.console import Words

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from training.commands.options import DataFolder, Json, Quiet, SettingsFile, data_of, settings_of, words_of
+from processor.commands.options import Json, Quiet, SettingsFile, words_of
+from training.commands.options import DataFolder, data_of, settings_of
 
 if TYPE_CHECKING:
     from processor.commands.console import Words

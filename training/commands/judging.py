@@ -6,19 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from processor.commands.options import Json, Quiet, SettingsFile, words_of
 from training.commands.options import (
     DataFolder,
-    Json,
     ModelName,
     OwnStrips,
     OwnTable,
-    Quiet,
-    SettingsFile,
     data_of,
     find_folder,
     refuse_lone_table,
     settings_of,
-    words_of,
 )
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Options that several commands share, and how each of them finds its settings and its voice."""
+"""Options that several commands share, beside those of `processor`, and how each finds its settings."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -6,22 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from processor.commands.console import Words
     from processor.settings import LoadedSettings
 
 # Every command imports its own code when it runs: `training --help` must not wait for torch.
 
-SettingsFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--settings",
-        metavar="FILE",
-        help="The settings file.",
-        show_default="$PROCESSOR_SETTINGS, or the nearest settings.toml upward from here",
-    ),
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notices; errors only.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 DataFolder = Annotated[
     Path | None,
     typer.Option(
@@ -59,13 +47,6 @@ def settings_of(context: typer.Context, file: Path | None) -> "LoadedSettings":
     from processor.settings import load
 
     return load(file or context.obj["settings"])
-
-
-def words_of(context: typer.Context, quiet: bool) -> "Words":
-    """What the command says to a person, on stderr."""
-    from processor.commands.console import Words
-
-    return Words(quiet or context.obj["quiet"])
 
 
 def data_of(settings: "LoadedSettings", data: Path | None, *, made: bool = False) -> Path:

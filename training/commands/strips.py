@@ -5,17 +5,15 @@ from typing import Annotated
 
 import typer
 
+from processor.commands.options import Quiet, SettingsFile, words_of
 from training.commands.options import (
     DataFolder,
     OwnStrips,
     OwnTable,
-    Quiet,
-    SettingsFile,
     data_of,
     find_folder,
     refuse_lone_table,
     settings_of,
-    words_of,
 )
 
 
