@@ -27,7 +27,7 @@ class UsedModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedFile:
-    """A file published for a scan: `file` relative to the results folder, POSIX; its content's hash and size."""
+    """A file published for a scan: `file` relative to the results folder, POSIX; size and hash."""
 
     file: str
     sha256: str
