@@ -41,6 +41,20 @@ class WorkerKilled(Transient):
     """The process that read the scan died: this may pass, or it may be the scan that kills it."""
 
 
+class ContentChanged(Transient):
+    """The file no longer holds what was queued: it was replaced, or is still being written."""
+
+
+class LeaseLost(Transient):
+    """Another process has taken the scan over, and stores it: nothing more is to be done for it here."""
+
+
+class DatabaseAway(Transient):
+    """The database is locked, full or out of reach: no scan is to blame, and everything waits."""
+
+    exit_code = Exit.BAD_DATABASE
+
+
 class BadModel(DigitInboxError):
     """A model is missing, damaged or foreign; the one in use stays."""
 

@@ -2,7 +2,8 @@
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processor import __version__
-from processor.errors import Transient
+from processor.errors import ContentChanged, Transient
 from processor.gathering import gather
 from processor.lines import make_line, pen_width, propose_lines, read_lines
 from processor.orientation import quarter_turns
@@ -177,10 +178,12 @@ def process(
         if values.outputs.annotated != "none":
             target = settings.results / "annotated" / f"{name}-p{page.number}.{values.outputs.annotated}"
             staged.append(StagedFile(staged=staging / target.name, target=target))
-            annotate(page, reading).save(staged[-1].staged, quality=85)
+            with _written(staged[-1].staged):
+                annotate(page, reading).save(staged[-1].staged, quality=85)
     annotated = tuple(s.target for s in staged) or (None,) * len(pages)
     table = StagedFile(staged=staging / f"{name}.csv", target=settings.results / "csv" / f"{name}.csv")
-    table.staged.write_text(scan_csv(file, pages, reader.model), "utf-8", newline="")
+    with _written(table.staged):
+        table.staged.write_text(scan_csv(file, pages, reader.model), "utf-8", newline="")
     return ScanResult(
         pages=tuple(_without_glyphs(p) for p in pages),
         model=reader.model,
@@ -198,8 +201,17 @@ def _content(source: Path, sha256: str) -> bytes:
     except OSError as error:
         raise Transient(f"{source} cannot be read: {error.strerror}.", "It is tried again.") from error
     if hashlib.sha256(data).hexdigest() != sha256:
-        raise Transient(f"{source} changed after it was queued.", "It is read again once it is still.")
+        raise ContentChanged(f"{source} changed after it was queued.", "It is read again once it is still.")
     return data
+
+
+@contextmanager
+def _written(staged: Path) -> Iterator[None]:
+    """A full disk is no fault of the scan; encoders tell of it without its number."""
+    try:
+        yield
+    except OSError as error:
+        raise Transient(f"{staged} cannot be written: {error.strerror or error}.", "Make room.") from error
 
 
 def _of_another_row(mark: Mark) -> Mark:

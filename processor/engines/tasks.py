@@ -103,6 +103,9 @@ def _attempt(
     except MemoryError:
         return Transient(f"{what} needs more memory than is free.", "Use fewer workers, or a smaller scan.")
     except Exception as error:
+        if blame is BadScan and isinstance(error, OSError) and error.errno is not None:
+            # What a decoder raises is a BadScan by now: this is the system's (a full disk, a share away).
+            return Transient(f"{what} could not be {done}: {error}.", "It is tried again.")
         # A fault of ours that this one brought to light: the others must still be read.
         log.exception("%r could not be %s", what, done)
         return blame(f"{what} could not be {done}: {type(error).__name__}: {error}.", remedy)

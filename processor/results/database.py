@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.schema import CreateColumn
 
-from processor.errors import BadDatabase, Transient
+from processor.errors import BadDatabase, DatabaseAway, Transient
 from processor.results.schema import VIEWS, metadata
 from processor.results.snapshot import copy_database
 
@@ -286,18 +286,18 @@ def _faults(engine: Engine) -> Iterator[None]:
         where = engine.url.render_as_string(hide_password=True)
         code = getattr(error.orig, "sqlite_errorname", "")
         if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            raise Transient(
+            raise DatabaseAway(
                 f"The database {where} is locked by another program.", "Close what holds it open for writing."
             ) from error
         if code.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
-            raise Transient(f"The database {where} cannot be written: {error.orig}.", "Make room.") from error
+            raise DatabaseAway(
+                f"The database {where} cannot be written: {error.orig}.", "Make room."
+            ) from error
         if code.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
             raise BadDatabase(
                 f"{where} is damaged, or no database: {error.orig}.", "Move it away, or restore a copy of it."
             ) from error
         if code.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY")) or error.connection_invalidated:
-            raise BadDatabase(
-                f"The database {where} cannot be used: {error.orig}.",
-                _RIGHTS,
-            ) from error
+            # Its folder may be a share that is away for a while; who starts with such a database is refused.
+            raise DatabaseAway(f"The database {where} cannot be used: {error.orig}.", _RIGHTS) from error
         raise
