@@ -20,8 +20,8 @@ import pytest
 from PIL import Image
 
 from processor import __version__
+from processor.characters import visible
 from processor.cli import app, main
-from processor.commands.console import visible
 from processor.commands.results import parse_since
 from processor.commands.run import report
 from processor.errors import BadCommand, BadDatabase, Exit

@@ -1,7 +1,6 @@
 """Where words go: data to stdout, all else to stderr; no control character of a file name to the terminal."""
 
 import json
-import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -13,19 +12,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from processor.characters import visible, visible_in_json
 from processor.errors import DigitInboxError
 
 _UNBOUNDED = 100_000
 """Columns of a table that is piped into a file or another program: nothing may be cut there."""
-
-# Control characters, marks that turn the writing direction, surrogates (bytes of names that are not UTF-8).
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-_UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def visible(text: object) -> str:
-    r"""`text` with every control character shown (`\n`, `\x1b`, `\udcff`) instead of sent to the terminal."""
-    return _UNSAFE.sub(lambda match: ascii(match.group())[1:-1], str(text))
 
 
 class Words:
@@ -61,7 +52,7 @@ class Words:
 def print_json(document: Any) -> None:
     """The one JSON document of a command, on stdout."""
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False, default=jsonable)
-    sys.stdout.write(_UNSAFE_IN_JSON.sub(lambda match: f"\\u{ord(match.group()):04x}", text) + "\n")
+    sys.stdout.write(visible_in_json(text) + "\n")
 
 
 def jsonable(value: Any) -> Any:

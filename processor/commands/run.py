@@ -12,8 +12,9 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from processor.characters import visible
 from processor.commands import start
-from processor.commands.console import Words, print_json, visible
+from processor.commands.console import Words, print_json
 from processor.custody import Custody
 from processor.daemon import Daemon, Stop
 from processor.engines.local import LocalEngine
