@@ -1,4 +1,4 @@
-"""Control characters are shown, never sent: file names come from strangers, and a terminal obeys what it gets."""
+"""Control characters are shown, never sent: file names come from strangers, and a terminal obeys them."""
 
 import re
 

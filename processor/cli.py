@@ -10,6 +10,7 @@ import typer
 
 from processor.commands.options import Json, OutputFile, Quiet, SettingsFile, TableForm, Workers, words_of
 from processor.errors import DigitInboxError
+from processor.log_lines import LogFormat
 
 if TYPE_CHECKING:
     from processor.settings import LoadedSettings
@@ -81,6 +82,19 @@ def run(
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="Read what is there now, then stop.")] = False,
     workers: Workers = None,
+    log_format: Annotated[
+        LogFormat | None,
+        typer.Option(
+            help="Log on stderr: lines with time, level and event, or a JSON object a line.",
+            show_default="sentences",
+        ),
+    ] = None,
+    log_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Log into FILE, too; at 10 MB it is turned over.", show_default="none"
+        ),
+    ] = None,
     as_json: Json = False,
     settings: SettingsFile = None,
     quiet: Quiet = False,
@@ -91,9 +105,16 @@ def run(
     Ctrl-C finishes the scans under way; a second one stops at once.
     """
     from processor.commands.run import run
+    from processor.commands.voice import check_log_file, speaking
+    from processor.logs import LogPlan
 
-    loaded = _load(context, settings, workers__count=workers)
-    raise typer.Exit(run(loaded, paths or [], once=once, as_json=as_json, words=words_of(context, quiet)))
+    file = log_file.absolute() if log_file else None
+    plan = LogPlan(log_format, file, quiet=quiet or context.obj["quiet"])
+    with speaking(plan) as words:
+        loaded = _load(context, settings, workers__count=workers)
+        check_log_file(plan, loaded)
+        code = run(loaded, paths or [], once=once, as_json=as_json, words=words)
+    raise typer.Exit(code)
 
 
 @app.command()

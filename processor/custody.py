@@ -15,6 +15,7 @@ from processor.errors import BadScan, DigitInboxError, Transient
 from processor.intake import queue
 from processor.intake.queue import Enqueued, Job
 from processor.intake.sweep import Found, fingerprint
+from processor.log_lines import about
 from processor.prediction.archive import ModelFolder
 from processor.records import ScanResult
 from processor.results.ledger import UsedModel
@@ -84,6 +85,10 @@ class Custody:
 
         What failed before it was listed is tried again: somebody put it back. Raises Transient, BadDatabase.
         """
+        with about(file=found.file):
+            self._take(found, listed_at)
+
+    def _take(self, found: Found, listed_at: datetime) -> None:
         self.tally.see(found.path)
         try:
             sha256, fault = fingerprint(found)
@@ -133,19 +138,22 @@ class Custody:
                     staging=staging,
                     model=model.path if model is not None else None,
                 )
-            self._fail(job, BadScan(f"{job.file} {fault}.", "Make the file readable, then drop it in again."))
+            with about(scan=job.id, file=job.file):
+                error = BadScan(f"{job.file} {fault}.", "Make the file readable, then drop it in again.")
+                self._fail(job, error)
         return None
 
     def commit(self, outcome: Outcome) -> None:
         """Publishes and commits what came of a task. Raises what makes going on useless (BadModel, …)."""
         job = self._under_way.pop(outcome.task.id)
         model = self._read_with.pop(job.id, None)
-        try:
-            self._settle(job, outcome.result, model)
-        except Transient as fault:
-            self._try_again(job, fault)
-        finally:
-            shutil.rmtree(outcome.task.staging, ignore_errors=True)
+        with about(scan=job.id, file=job.file):
+            try:
+                self._settle(job, outcome.result, model)
+            except Transient as fault:
+                self._try_again(job, fault)
+            finally:
+                shutil.rmtree(outcome.task.staging, ignore_errors=True)
 
     def recover(self) -> None:
         """Puts the scans of processes that died back in the queue."""

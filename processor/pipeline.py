@@ -14,6 +14,7 @@ from processor import __version__
 from processor.errors import ContentChanged, Transient
 from processor.gathering import gather
 from processor.lines import make_line, pen_width, propose_lines, read_lines
+from processor.log_lines import now_at
 from processor.orientation import quarter_turns
 from processor.pages.cleaning import CleanPage, clean
 from processor.pages.scans import decode
@@ -172,6 +173,7 @@ def process(
     pages: list[PageReading] = []
     staged: list[StagedFile] = []
     for page in decode(_content(source, sha256), file, values.limits, values.intake.pdf_dpi):
+        now_at(page=page.number)
         kept = [number for place, number in corrected if place == page.number]
         reading = keep_corrected(file, read_page(page, reader), kept)
         pages.append(reading)

@@ -30,13 +30,17 @@ class Words:
     def shows_progress(self) -> bool:
         return self.console.is_terminal and not self.quiet
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, event: str = "notice") -> None:
+        """A notice; `event` is its short name in a log."""
         if not self.quiet:
             self.console.print(visible(text))
 
-    def warn(self, text: str) -> None:
+    def warn(self, text: str, event: str = "warning") -> None:
         """A fault that does not stop the command; `--quiet` does not hide it."""
         self.console.print(Text(visible(text), style="yellow"))
+
+    def note(self, text: str, event: str) -> None:
+        """What a log keeps, and a person need not be told."""
 
     def fail(self, error: DigitInboxError) -> None:
         for line in error.message.splitlines():

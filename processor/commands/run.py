@@ -1,6 +1,5 @@
 """`processor run`: the checks, the progress, the signals and the summary around the loop in `daemon`."""
 
-import logging
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -34,7 +33,6 @@ def run(settings: LoadedSettings, paths: Sequence[Path], *, once: bool, as_json:
     Everything that would stop a later scan is checked before the first one is touched.
     Raises BadSettings, BadModel, BadDatabase, BadCommand.
     """
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
     started = time.monotonic()
     start.check_settings(settings)
     start.check_folders(settings)
@@ -132,10 +130,13 @@ class Progression:
 
     def ended(self, file: str, state: str, detail: str) -> None:
         self._bar.advance(self._task)
+        event, text = f"scan.{state}", f"{state}: {file} ({detail})"
         if state == "failed":
-            self._words.warn(f"failed: {detail}")
+            self._words.warn(f"failed: {detail}", event)
         elif not self._once:
-            self._words.say(f"{state}: {file} ({detail})")
+            self._words.say(text, event)
+        else:
+            self._words.note(text, event)
 
     def say(self, text: str) -> None:
         self._words.say(text)

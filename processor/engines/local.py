@@ -17,6 +17,7 @@ from pebble import ProcessExpired, ProcessPool
 from processor.engines.memory import OVER_LIMIT, limit_memory
 from processor.engines.tasks import Outcome, ScanTask, Verdict, attempt, attempt_model
 from processor.errors import BadModel, BadScan, DigitInboxError, Transient, WorkerKilled
+from processor.logs import LogPlan, plan_for_workers, start_in_worker
 from processor.records import ScanResult
 from processor.settings import LoadedSettings
 
@@ -158,7 +159,7 @@ class LocalEngine:
             self._pool = ProcessPool(
                 max_workers=self._workers,
                 initializer=_start_worker,
-                initargs=(self._load, self._settings),
+                initargs=(self._load, self._settings, plan_for_workers()),
                 context=multiprocessing.get_context("spawn"),
             )
             with _signals_held():
@@ -236,7 +237,8 @@ def load_pipeline(settings: LoadedSettings) -> Read:
 _loaded: list[Read | DigitInboxError] = []
 
 
-def _start_worker(load: Load, settings: LoadedSettings) -> None:
+def _start_worker(load: Load, settings: LoadedSettings, logs: LogPlan) -> None:
+    start_in_worker(logs)
     limit_memory(settings.values.limits.worker_memory_mb)
     try:
         _loaded.append(load(settings))

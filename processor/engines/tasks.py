@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from processor.errors import BadModel, BadScan, DigitInboxError, Transient
+from processor.log_lines import about
 from processor.records import NumberReading, ScanResult
 
 log = logging.getLogger(__name__)
@@ -78,13 +79,14 @@ class Engine(Protocol):
 
 def attempt(task: ScanTask, read: Callable[[ScanTask], ScanResult]) -> ScanResult | DigitInboxError:
     """The job boundary: whatever one scan does to the reader stays with that scan."""
-    return _attempt(
-        lambda: read(task),
-        task.file,
-        "read",
-        BadScan,
-        "This is a fault of the program: please report it, with the scan if it may be shown.",
-    )
+    with about(scan=task.id, file=task.file):
+        return _attempt(
+            lambda: read(task),
+            task.file,
+            "read",
+            BadScan,
+            "This is a fault of the program: please report it, with the scan if it may be shown.",
+        )
 
 
 def attempt_model(folder: Path, load: Callable[[], Done]) -> Done | DigitInboxError:
@@ -107,5 +109,5 @@ def _attempt(
             # What a decoder raises is a BadScan by now: this is the system's (a full disk, a share away).
             return Transient(f"{what} could not be {done}: {error}.", "It is tried again.")
         # A fault of ours that this one brought to light: the others must still be read.
-        log.exception("%r could not be %s", what, done)
+        log.exception("%r could not be %s", what, done, extra={"event": "program.fault"})
         return blame(f"{what} could not be {done}: {type(error).__name__}: {error}.", remedy)
