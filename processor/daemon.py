@@ -4,25 +4,20 @@ import os
 import shutil
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
 from processor.custody import LEASE_SECONDS, Custody, Listener
 from processor.engines.tasks import Engine, Outcome
 from processor.errors import BadModel, BadSettings, Transient
-from processor.intake.stability import Stability
-from processor.intake.sweep import Found, look, sweep
-from processor.intake.watcher import Watcher
+from processor.intake.arrivals import Arrivals, Place
+from processor.intake.sweep import Found
 from processor.settings import LoadedSettings
 from processor.succession import Succession
 
 WAIT_SECONDS = 0.5
 """How long the loop sleeps while workers read, before it looks at the inbox and the stop sign again."""
-
-HINT_PAUSE_SECONDS = 0.25
-"""A copy of a thousand files gives a storm of events; the inbox is not listed more often than this."""
 
 FAULT_PAUSE_SECONDS = 5.0
 
@@ -30,26 +25,17 @@ MODEL_LOOK_SECONDS = 1.0
 """While nothing arrives, the idle watch looks this often whether another model was promoted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A folder or a file that a run looks at, in the inbox `root`; `named` is a file as a person gave it."""
-
-    path: Path
-    root: Path
-    named: str | None = None
-
-
 class Stop:
     """Asked for by the first Ctrl-C or SIGTERM: nothing new is taken, what is under way is finished."""
 
     def __init__(self) -> None:
         self.asked = False
-        self.watcher: Watcher | None = None
+        self.waiting: Arrivals | None = None
 
     def ask(self) -> None:
         self.asked = True
-        if self.watcher is not None:
-            self.watcher.wake()
+        if self.waiting is not None:
+            self.waiting.wake()
 
 
 class Daemon:
@@ -68,23 +54,25 @@ class Daemon:
     ) -> None:
         self._settings = settings
         self._places = tuple(places)
+        # The results are never scans, and the inbox is a place of its own.
+        own = (settings.results.resolve(), settings.inbox.resolve())
+        self._inbox = Arrivals(self._places, settings.values.intake, own=own, warn=listener.warn)
         self._custody = custody
         self._engine = engine
         self._listener = listener
         self._stop = stop
         self._succession = succession
         self._arrivals: deque[tuple[Found, datetime]] = deque()
-        self._taken: dict[Path, tuple[int, int]] = {}
         self._next_heartbeat = 0.0
         self._short = False
-        self._warned: set[str] = set()
 
     def once(self) -> None:
         """Reads what lies there now.
 
         Raises BadModel, BadDatabase or BadSettings where it cannot go on; what was not read stays pending.
         """
-        self._arrive(self._sweep())
+        self._custody.recover()
+        self._arrive(self._inbox.here())
         self._engine.expect(len(self._arrivals))
         while self._turn():
             pass
@@ -93,79 +81,29 @@ class Daemon:
 
     def watch(self) -> None:
         """Reads what lies there and what arrives, until a stop is asked for. Raises as `once`."""
-        intake = self._settings.values.intake
-        stability = Stability(intake.settle_seconds)
-        folders = [place.path if place.path.is_dir() else place.path.parent for place in self._places]
-        with Watcher(folders, intake.recursive, intake.watch) as watcher:
-            self._stop.watcher = watcher
-            last_sweep, next_sweep, busy = 0.0, time.monotonic(), False
+        with self._inbox as arrivals:
+            self._stop.waiting = arrivals
+            busy = False
             while busy or not self._stop.asked:
-                pause = 0.0 if busy else max(0.0, next_sweep - time.monotonic())
-                if watcher.wait(min(pause, MODEL_LOOK_SECONDS)):
-                    next_sweep = min(next_sweep, last_sweep + HINT_PAUSE_SECONDS)
-                if time.monotonic() >= next_sweep:
-                    watcher.check()
-                    last_sweep = time.monotonic()
-                    next_sweep = last_sweep + self._arrive_settled(stability, last_sweep)
-                elif not busy and not self._model_changed():
-                    continue
+                new = arrivals.wait(0.0 if busy else MODEL_LOOK_SECONDS)
                 try:
+                    if new is not None:
+                        self._arrive(new)
+                        self._custody.recover()
+                    elif not busy and not self._model_changed():
+                        continue
                     busy = self._turn()
                 except Transient as fault:
                     self._listener.warn(f"{fault} It is tried again in {FAULT_PAUSE_SECONDS:g} s.")
                     busy = bool(self._custody.under_way)
-                    next_sweep = time.monotonic() + FAULT_PAUSE_SECONDS
+                    arrivals.postpone(FAULT_PAUSE_SECONDS)
 
-    def _sweep(self) -> Iterator[Found]:
-        """What lies at the places now; the results are never scans, and the inbox is a place of its own."""
-        intake = self._settings.values.intake
-        self._custody.recover()
-        own = (self._settings.results.resolve(), self._settings.inbox.resolve())
-        warnings: set[str] = set()
-        for place in self._places:
-            if place.named is None:
-                yield from sweep(
-                    place.path,
-                    root=place.root,
-                    recursive=intake.recursive,
-                    ignore=intake.ignore,
-                    skip=own,
-                    warn=warnings.add,
-                )
-            else:
-                found = look(place.path, place.root, place.named, warnings.add)
-                if found is not None:
-                    yield found
-
-        # The same pipe lies there at every look; it is spoken of once.
-        for text in sorted(warnings - self._warned):
-            self._listener.warn(text)
-        self._warned = warnings
-
-    def _arrive(self, listed: Iterable[Found]) -> None:
+    def _arrive(self, new: Iterable[Found]) -> None:
         before, now = len(self._arrivals), datetime.now(UTC)
-        for found in listed:
-            if self._is_new(found):
-                self._taken[found.path] = (found.size, found.mtime_ns)
-                self._custody.tally.see(found.path)
-                self._arrivals.append((found, now))
+        for found in new:
+            self._custody.tally.see(found.path)
+            self._arrivals.append((found, now))
         self._listener.listed(len(self._arrivals) - before)
-
-    def _arrive_settled(self, stability: Stability, now: float) -> float:
-        """Lets in what is new and still, and tells in how many seconds to look again."""
-        listed = list(self._sweep())
-        new = [found for found in listed if self._is_new(found)]
-        still = [f for f in new if stability.observe(f.path, f.size, f.mtime_ns, now)]
-        stability.keep_only({found.path for found in new})
-        self._taken = {f.path: self._taken[f.path] for f in listed if f.path in self._taken}
-        self._arrive(still)
-        intake = self._settings.values.intake
-        unsettled = len(still) < len(new)
-        return min(intake.settle_seconds, intake.rescan_seconds) if unsettled else intake.rescan_seconds
-
-    def _is_new(self, found: Found) -> bool:
-        """Whether this file was not taken yet as it lies there; originals that stay are not hashed again."""
-        return self._taken.get(found.path) != (found.size, found.mtime_ns)
 
     def _turn(self) -> bool:
         """Hands out, collects and commits; False once there is nothing left that could be done."""
@@ -217,9 +155,9 @@ class Daemon:
         return self._succession is not None and self._succession.wants_a_turn()
 
     def _release(self, path: Path) -> None:
-        """Forgets a scan that was moved away: another one may come under its name."""
+        """Another scan may come under the name of one that was moved away."""
         if not os.path.lexists(path):
-            self._taken.pop(path, None)
+            self._inbox.release(path)
 
     def _keep_alive(self) -> None:
         if time.monotonic() >= self._next_heartbeat:

@@ -38,6 +38,10 @@ class Stability:
             seen = self._sightings[path] = _Sighting(size, mtime_ns, now)
         return now - seen.since >= self.settle_seconds
 
+    def due(self, path: Path) -> float:
+        """When `path`, which was observed, will have been still for so long, if it does not change again."""
+        return self._sightings[path].since + self.settle_seconds
+
     def forget(self, path: Path) -> None:
         """Drops `path`, as when it was taken; one that was never seen is no fault."""
         self._sightings.pop(path, None)

@@ -1,31 +1,24 @@
-"""Lists what lies in an inbox: which files are scans, and which names are none of our business."""
+"""Lists what lies in an inbox: every scan, and what could be taken for one."""
 
 import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from pathlib import Path
 
-SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".dib", ".webp", ".gif", ".pdf"}
-    | {".heic", ".heif", ".hif"}
-)
-"""Kinds that may hold a scan. What a file really is, its content decides."""
+from processor.intake.names import Ignored, is_foreign_folder, is_scan_name
+from processor.intake.opening import open_below, open_regular
 
-# Folders that network storage, archives and recycle bins keep for themselves; thumbnails look like scans.
-_FOREIGN_FOLDERS = frozenset(
-    {"@eadir", "__macosx", "$recycle.bin", "system volume information", "lost+found"}
-)
+Warn = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """A file that is named like a scan, as it lay there when it was listed.
 
-    `root` is its inbox; `file` is its place below `root`, or the path as the person gave it; `fault` says why
-    it cannot be read, where a look at it already shows that.
+    `root` is its inbox; `file` is its place below `root`, or the path as the person gave it, who may have
+    `named` a link; `fault` says why it cannot be read, where a look at it already shows that.
     """
 
     root: Path
@@ -33,16 +26,8 @@ class Found:
     file: str
     size: int
     mtime_ns: int
+    named: bool = False
     fault: str | None = None
-
-
-def is_scan_name(name: str, ignore: Iterable[str] = ()) -> bool:
-    """Whether a file of this name is a scan: not hidden, not temporary, a kind we know, not ignored."""
-    if name.startswith((".", "~")) or name.endswith("~"):
-        return False
-    if os.path.splitext(name)[1].lower() not in SUFFIXES:  # noqa: PTH122  (Path("a/.png").suffix differs)
-        return False
-    return not any(fnmatch(name, pattern) for pattern in ignore)
 
 
 def sweep(
@@ -50,54 +35,57 @@ def sweep(
     *,
     root: Path,
     recursive: bool = True,
-    ignore: Iterable[str] = (),
+    ignore: Ignored | None = None,
     skip: Iterable[Path] = (),
-    warn: Callable[[str], None],
+    warn: Warn,
 ) -> Iterator[Found]:
     """Every scan below `folder` in the inbox `root`, ordered by name, without the folders in `skip`.
 
-    Links to folders are not followed: they can lead in circles. `warn` hears what is named like a scan and
-    can never be one (pipes, sockets), and which folders could not be listed.
+    `warn` hears what is named like a scan and is left alone (links, pipes, devices), which folders could not
+    be listed, and that `ignore` leaves nothing.
     """
-    for path in _walk(folder, recursive, frozenset(skip), warn):
-        if is_scan_name(path.name, ignore):
-            found = look(path, root, str(path.relative_to(root)), warn)
-            if found is not None:
-                yield found
+    ignore = ignore or Ignored()
+    kept = ignored = 0
+    below = len(os.path.join(root, ""))  # noqa: PTH118  (the root with its slash, "/" too)
+    for path in _walk(str(folder), recursive, frozenset(map(str, skip)), warn):
+        if not is_scan_name(path.rpartition(os.sep)[2]):
+            continue
+        file = path[below:].replace(os.sep, "/")
+        if file in ignore:
+            ignored += 1
+            continue
+        kept += 1
+        found = look(Path(path), root, file, warn)
+        if found is not None:
+            yield found
+    if ignored and not kept:
+        ignore.tell_of_all(folder, warn)
 
 
-def _walk(
-    folder: Path, recursive: bool, skip: frozenset[Path], warn: Callable[[str], None]
-) -> Iterator[Path]:
-    """Everything below `folder` that is no folder, in the order of the names."""
-    try:
-        with os.scandir(folder) as listing:
-            entries = sorted(listing, key=lambda entry: entry.name)
-    except OSError as error:
-        warn(f"{folder} cannot be listed: {error.strerror}.")
-        return
-    for entry in entries:
-        path = folder / entry.name
-        if not _is_folder(entry):
-            yield path
-        elif recursive and not _is_foreign_folder(entry.name) and path not in skip:
-            yield from _walk(path, recursive, skip, warn)
+def look(path: Path, root: Path, file: str, warn: Warn, *, named: bool = False) -> Found | None:
+    """What lies at `path`; `None` where it vanished meanwhile, or is not read.
 
-
-def look(path: Path, root: Path, file: str, warn: Callable[[str], None]) -> Found | None:
-    """What lies at `path`; `None` where it vanished meanwhile or can never be a scan."""
+    A link is followed only where a person `named` it. One that lies in an inbox would let whoever may drop
+    files there read any other; where it leads to a scan in the same inbox, that is read in its own place.
+    """
     try:
         facts = path.lstat()
         fault = None
         if stat.S_ISLNK(facts.st_mode):
+            if not named:
+                warn(f"{path} is a link and was left alone: drop in the file itself.")
+                return None
             try:
                 facts = path.stat()
             except OSError:
                 fault = f"is a link to {path.readlink()}, which cannot be reached"
     except FileNotFoundError:
         return None
+    except OSError as error:
+        warn(f"{path} cannot be looked at: {error.strerror}.")
+        return None
     if fault is None and not stat.S_ISREG(facts.st_mode):
-        warn(f"{path} is no file (a pipe, socket, device or a link to a folder) and was left alone.")
+        warn(f"{path} is no file (a pipe, socket or device) and was left alone.")
         return None
     return Found(
         root=root,
@@ -105,6 +93,7 @@ def look(path: Path, root: Path, file: str, warn: Callable[[str], None]) -> Foun
         file=file.replace(os.sep, "/"),
         size=facts.st_size,
         mtime_ns=facts.st_mtime_ns,
+        named=named,
         fault=fault,
     )
 
@@ -118,7 +107,7 @@ def fingerprint(found: Found) -> tuple[str, str | None]:
     fault = found.fault
     if fault is None:
         try:
-            with found.path.open("rb") as stream:
+            with open_regular(found.path) if found.named else open_below(found.root, found.file) as stream:
                 return hashlib.file_digest(stream, "sha256").hexdigest(), None
         except FileNotFoundError:
             raise
@@ -128,12 +117,35 @@ def fingerprint(found: Found) -> tuple[str, str | None]:
     return hashlib.sha256(os.fsencode(known)).hexdigest(), fault
 
 
+def _walk(folder: str, recursive: bool, skip: frozenset[str], warn: Warn) -> Iterator[str]:
+    """Everything below `folder` that is no folder, in the order of the names.
+
+    Without recursion: whoever may drop folders can nest them deeper than Python's stack is.
+    """
+    levels = [iter(_entries(folder, warn, inner=False))]
+    while levels:
+        entry = next(levels[-1], None)
+        if entry is None:
+            levels.pop()
+        elif not _is_folder(entry):
+            yield entry.path
+        elif recursive and not is_foreign_folder(entry.name) and entry.path not in skip:
+            levels.append(iter(_entries(entry.path, warn)))
+
+
+def _entries(folder: str, warn: Warn, *, inner: bool = True) -> list["os.DirEntry[str]"]:
+    try:
+        with os.scandir(folder) as listing:
+            return sorted(listing, key=lambda entry: entry.name)
+    except OSError as error:
+        # An inner folder that was moved away since the one above it was listed is no fault.
+        if not (inner and isinstance(error, FileNotFoundError)):
+            warn(f"{folder} cannot be listed: {error.strerror}.")
+        return []
+
+
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
     try:
         return entry.is_dir(follow_symlinks=False)
     except OSError:
         return False
-
-
-def _is_foreign_folder(name: str) -> bool:
-    return name.startswith(".") or name.lower() in _FOREIGN_FOLDERS

@@ -1,74 +1,124 @@
-"""Hints that a folder may hold new scans; what is really new, the sweep that follows a hint finds out."""
+"""Hints that folders may hold new scans; what is really new, the listing that follows a hint finds out."""
 
 import logging
 import queue
-import threading
-import warnings
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from watchdog.events import FileSystemEvent, FileSystemEventHandler
-from watchdog.observers import Observer
-from watchdog.observers.api import BaseObserver
-from watchdog.observers.polling import PollingObserver
+import psutil
+
+from processor.intake.observation import CANARY_SECONDS, Observation, identity
 
 log = logging.getLogger(__name__)
 
 Mode = Literal["auto", "native", "polling"]
 
-# Opening, reading and moving away are what this program does itself: it must not wake itself with them.
-FILE_HINTS = frozenset({"created", "modified", "moved", "closed", "attrib"})
-FOLDER_HINTS = frozenset({"created", "moved"})
+PROOF_SECONDS = 600.0
+
+# On these, the events of this machine's own changes come, and so the canary's, but not those of others.
+_SHARED = frozenset(
+    {
+        "9p",
+        "acfs",
+        "afs",
+        "beegfs",
+        "ceph",
+        "cifs",
+        "davfs",
+        "fakeowner",
+        "glusterfs",
+        "gpfs",
+        "lustre",
+        "ncpfs",
+    }
+    | {"nfs", "nfs4", "prl_fs", "smb3", "smbfs", "vboxsf", "virtiofs", "vmhgfs"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How one folder is watched, and `why` not by its events, where that is not what the settings say.
+
+    `canary` tells whether the event of a file made for that came when it was last tried, at `canary_at`:
+    `none` where it was not tried, or no file could be made; `restarts` counts watches that had ended.
+    """
+
+    path: Path
+    mode: Literal["native", "polling"]
+    why: str | None = None
+    canary_at: datetime | None = None
+    canary: Literal["seen", "lost", "none"] = "none"
+    restarts: int = 0
+
+    def facts(self) -> dict[str, Any]:
+        """As `status` shows it: everything as JSON has it, moments as ISO 8601."""
+        return {
+            "path": str(self.path),
+            "mode": self.mode,
+            "why": self.why,
+            "canary_at": self.canary_at.isoformat() if self.canary_at else None,
+            "canary": self.canary,
+            "restarts": self.restarts,
+        }
 
 
 class Watcher:
     """Waits for hints from the folders, within a `with` block.
 
     An event is only a hint: file systems drop events, repeat them and, on network shares, send none. So
-    nothing is read from an event but that it came, and who waits must also look regularly by itself.
-    `auto` takes the native events of the file system; polling takes their place wherever those cannot be
-    had (too few inotify watches, a folder that is missing), with a warning in the log.
+    nothing is read from an event but that it came, and who waits must also look regularly by itself; oftener
+    where `polls` says that a folder gives no events. `auto` takes those of the file system for as long as a
+    canary proves that they come; `native` takes them unless they cannot be had at all, and warns.
     """
 
     def __init__(
-        self, folders: Sequence[Path], recursive: bool, mode: Mode, *, polling_seconds: float = 1.0
+        self, folders: Sequence[Path], recursive: bool, mode: Mode, *, proof_seconds: float = PROOF_SECONDS
     ) -> None:
-        self.folders = tuple(folders)
-        self.recursive = recursive
-        self.mode = mode
-        self.polling_seconds = polling_seconds
-        self._observer: BaseObserver | None = None
-        self._identities: tuple[tuple[int, int] | None, ...] = ()
-        self._watches = 0
-        self._warned: set[str] = set()
+        self._proof_seconds = proof_seconds
+        self._next_proof = 0.0
         # A signal handler may call `wake` while the same thread is inside `wait`: SimpleQueue is made for
         # that, whereas an Event would wait for a lock that its own thread holds.
         self._hints: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._folders = tuple(
+            _Folder(folder, recursive, mode, self.wake) for folder in dict.fromkeys(folders)
+        )
 
     def __enter__(self) -> Self:
-        self._start()
+        self._next_proof = time.monotonic() + self._proof_seconds
+        for folder in self._folders:
+            folder.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop()
+        for folder in self._folders:
+            folder.stop()
 
     @property
-    def observing(self) -> Literal["native", "polling"] | None:
-        """How the folders are watched now, `None` where neither way could be started."""
-        if self._observer is None:
-            return None
-        return "polling" if isinstance(self._observer, PollingObserver) else "native"
+    def watches(self) -> tuple[Watch, ...]:
+        return tuple(folder.watch for folder in self._folders)
+
+    @property
+    def polls(self) -> bool:
+        """Whether a folder must be looked at to know what arrived in it."""
+        return any(folder.watch.mode == "polling" for folder in self._folders)
 
     def wait(self, timeout_seconds: float) -> bool:
-        """Sleeps until a hint or `wake`, at most `timeout_seconds`; tells whether one came, and clears it."""
+        """Sleeps until a hint or `wake`, at most `timeout_seconds`; tells whether one came, and clears it.
+
+        A watch that ended, and a folder that came or went meanwhile, are hints.
+        """
         try:
             self._hints.get(timeout=max(0.0, timeout_seconds))
         except queue.Empty:
-            return False
+            changed = [folder.has_changed() for folder in self._folders]
+            return any(changed)
         while not self._hints.empty():
             self._hints.get()
         return True
@@ -78,97 +128,124 @@ class Watcher:
         if self._hints.empty():
             self._hints.put(None)
 
-    def check(self) -> bool:
-        """Whether all folders are watched; an observer that died is replaced, and that counts as a hint.
+    def check(self) -> None:
+        """Starts anew what has ended, and lets the events prove themselves where that is due."""
+        prove = time.monotonic() >= self._next_proof
+        for folder in self._folders:
+            folder.check(prove)
+        if prove:
+            self._next_proof = time.monotonic() + self._proof_seconds
 
-        An observer still calls itself alive when the threads that watch for it have ended. One whose folder
-        was replaced by another of the same name, or has had a share mounted over it, watches the old one.
-        """
-        if self._is_whole():
-            return True
-        if self._observer is not None:
-            log.warning("The watch on %s has ended; it is started anew.", self._names())
-            self._stop()
-        self._start()
-        if self._observer is None:
-            return False
-        self.wake()
-        return True
 
-    def _is_whole(self) -> bool:
-        return (
-            self._observer is not None
-            and len(self._observer.emitters) == self._watches
-            and all(thread.is_alive() for thread in _threads(self._observer))
-            and self._identities == tuple(map(_identity, self.folders))
-        )
+class _Folder:
+    """One folder, and how it is watched now."""
 
-    def _start(self) -> None:
-        self._identities = tuple(map(_identity, self.folders))
-        if self.mode != "polling":
-            self._observer = self._try("native")
-        if self._observer is None:
-            self._observer = self._try("polling")
-        if self._observer is not None:
-            self._watches = len(self._observer.emitters)
+    def __init__(self, path: Path, recursive: bool, mode: Mode, hint: Callable[[], None]) -> None:
+        self.watch = Watch(path, "polling")
+        self._recursive = recursive
+        self._mode = mode
+        self._hint = hint
+        self._observation: Observation | None = None
+        self._started_on = identity(path)
+        self._seen = (self._started_on, True)
+        self._warned: set[str] = set()
 
-    def _try(self, way: Literal["native", "polling"]) -> BaseObserver | None:
-        """A running observer, or `None` and a warning; no warning is given twice."""
-        observer: BaseObserver | None = None
-        hints = _Hints(self)
-        # Watchdog 7 warns so, to no purpose, of each folder that appears while it walks the one above.
-        warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
+    def start(self) -> None:
+        """Watches by events, where these can be had and are wanted."""
+        path = self.watch.path
+        self._started_on = identity(path)
+        if self._started_on is None:
+            self._poll(f"{path} is not there")
+        elif self._mode == "polling":
+            self._poll(None)
+        elif self._mode == "auto" and (kind := _shared(path)) is not None:
+            self._poll(f"{path} is on a share ({kind}), which does not announce what other machines write")
+        else:
+            self._observe()
+        self._seen = self._state()
+
+    def stop(self) -> None:
+        if self._observation is not None:
+            self._observation.stop()
+            self._observation = None
+
+    def has_changed(self) -> bool:
+        """Whether, since it was last asked, the watch ended, or the folder went, came or was replaced."""
+        before, self._seen = self._seen, self._state()
+        return before != self._seen
+
+    def check(self, prove: bool) -> None:
+        """Starts the watch anew where it ended; with `prove`, tries whether events come, or can be had."""
+        if self._observation is None:
+            if prove or self._started_on != identity(self.watch.path):
+                self.start()
+        elif not self._observation.is_whole():
+            log.warning("The watch on %s has ended; it is started anew.", self.watch.path)
+            self.stop()
+            self._note(restarts=self.watch.restarts + 1)
+            self.start()
+        elif prove:
+            self._prove()
+
+    def _observe(self) -> None:
         try:
-            observer = PollingObserver(timeout=self.polling_seconds) if way == "polling" else Observer()
-            for folder in self.folders:
-                # Watchdog does not follow a link, and so would watch the link instead of the inbox behind it.
-                observer.schedule(hints, str(folder.resolve()), recursive=self.recursive)
-            observer.start()
+            self._observation = Observation(self.watch.path, self._recursive, self._hint)
         except OSError as error:
-            self._warn(f"{way} watching of {self._names()} cannot start: {error}")
-            if observer is not None:
-                observer.stop()
-            return None
-        return observer
+            self._poll(f"the events of {self.watch.path} cannot be had: {error.strerror or error}")
+            return
+        # What came since the last listing was announced to nobody.
+        self._hint()
+        self._note(mode="native", why=None, canary="none", canary_at=None)
+        self._prove()
 
-    def _stop(self) -> None:
-        if self._observer is not None:
-            self._observer.stop()
-            if self._observer.is_alive():
-                self._observer.join()
-            self._observer = None
+    def _prove(self) -> None:
+        assert self._observation is not None
+        path = self.watch.path
+        proven = self.watch.canary == "seen"
+        try:
+            seen = self._observation.proves_itself()
+        except OSError as error:
+            # A disk that is full now is no reason to give up events that were seen to come.
+            if self._mode == "auto" and not proven:
+                self.stop()
+                self._poll(f"no file can be made in {path} ({error.strerror}), to prove that its events come")
+            return
+        self._note(canary="seen" if seen else "lost", canary_at=datetime.now(UTC))
+        if not seen:
+            self._distrust(f"no event came from {path} within {CANARY_SECONDS:g} s of a change")
+        elif not self._observation.reaches_all():
+            self._distrust(f"the system has no watch left for folders below {path} (max_user_watches)")
+
+    def _distrust(self, why: str) -> None:
+        if self._mode == "auto":
+            self.stop()
+            self._poll(why)
+        else:
+            self._warn(f"intake.watch = 'native', but {why}.")
+
+    def _poll(self, why: str | None) -> None:
+        self._note(mode="polling", why=why)
+        if why is not None:
+            self._warn(f"{why[0].upper()}{why[1:]}: it is listed regularly instead.")
+
+    def _state(self) -> tuple[tuple[int, int] | None, bool]:
+        whole = self._observation is None or self._observation.is_whole()
+        return identity(self.watch.path), whole
+
+    def _note(self, **changes: Any) -> None:
+        self.watch = replace(self.watch, **changes)
 
     def _warn(self, message: str) -> None:
+        """No warning is given twice."""
         if message not in self._warned:
             log.warning("%s", message)
         self._warned.add(message)
 
-    def _names(self) -> str:
-        return ", ".join(str(folder) for folder in self.folders)
 
-
-class _Hints(FileSystemEventHandler):
-    """Wakes the watcher for events that may mean a new scan."""
-
-    def __init__(self, watcher: Watcher) -> None:
-        self._watcher = watcher
-
-    def on_any_event(self, event: FileSystemEvent) -> None:
-        if event.event_type in (FOLDER_HINTS if event.is_directory else FILE_HINTS):
-            self._watcher.wake()
-
-
-def _threads(observer: BaseObserver) -> Iterator[threading.Thread]:
-    """The observer, its emitters, and the threads that these hold to read from the system."""
-    for holder in (observer, *observer.emitters):
-        yield holder
-        yield from (held for held in vars(holder).values() if isinstance(held, threading.Thread))
-
-
-def _identity(folder: Path) -> tuple[int, int] | None:
-    """Device and inode of the folder that has this name now, `None` where there is none."""
-    try:
-        found = folder.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+def _shared(folder: Path) -> str | None:
+    """The kind of file system where others than this machine may write to it, else `None`."""
+    place = folder.resolve()
+    mounts = [m for m in psutil.disk_partitions(all=True) if place.is_relative_to(m.mountpoint)]
+    # Of two that are mounted at one place, the later one is seen.
+    kind = max(reversed(mounts), key=lambda m: len(m.mountpoint)).fstype.lower() if mounts else ""
+    return kind if kind in _SHARED or kind.startswith("fuse.") else None
