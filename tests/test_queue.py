@@ -21,13 +21,29 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, select, update
 from sqlalchemy.exc import IntegrityError
 
-from processor.errors import Transient
-from processor.intake.queue import Enqueued, Job, claim, enqueue, fail, finish, give_back, heartbeat, recover
-from processor.records import Box, DigitReading, NumberReading, Status
+from processor.errors import LeaseLost
+from processor.intake.queue import (
+    Enqueued,
+    Job,
+    Standing,
+    claim,
+    drop,
+    enqueue,
+    fail,
+    finish,
+    give_back,
+    heartbeat,
+    next_due,
+    put_back,
+    recover,
+    retry,
+    standings,
+)
+from processor.records import Box, DigitReading, NumberReading, ScanState, Status
 from processor.results.database import open_database, reading, writing
-from processor.results.ledger import UsedModel
+from processor.results.ledger import PublishedFile, UsedModel
 from processor.results.queries import summary
-from processor.results.schema import digits, models, numbers, pages, scans
+from processor.results.schema import digits, models, numbers, outputs, pages, scans
 from tests.sample_readings import a_blob, a_digit, a_number, a_page, a_result
 
 INBOX = Path("/inbox")
@@ -295,11 +311,11 @@ class TestLease:
             taken(engine)
         before = rows(engine)
         assert not heartbeat(engine, lost, later(70), LEASE)
-        with pytest.raises(Transient, match=r"a\.png was taken over"):
+        with pytest.raises(LeaseLost, match=r"a\.png was taken over"):
             finish(engine, lost, a_result(a_page(a_number()), model="new"), NOW)
-        with pytest.raises(Transient):
+        with pytest.raises(LeaseLost):
             fail(engine, lost, "BadScan", "empty", NOW)
-        with pytest.raises(Transient):
+        with pytest.raises(LeaseLost):
             give_back(engine, lost)
         assert rows(engine) == before
         assert rows(engine, numbers) == rows(engine, models) == []
@@ -332,6 +348,110 @@ class TestLease:
         fail(engine, taken(engine), "BadScan", "empty", NOW)
         assert recover(engine, later(1e6)) == 0
         assert states(engine) == {"a.png": "done", "b.png": "failed"}
+
+
+class TestPutBack:
+    def test_it_waits_until_it_is_due(self, engine: Engine) -> None:
+        show(engine, "a.png")
+        put_back(engine, taken(engine), fault="The disk is full.", due=later(8), killed=False)
+        assert claim(engine, later(7.9), LEASE) is None
+        assert next_due(engine) == later(8)
+        assert standings(engine, ["a" * 64]) == {
+            "a" * 64: Standing(ScanState.QUEUED, later(8), "The disk is full.")
+        }
+        again = taken(engine, later(8))
+        assert (again.attempts, again.faults, again.kills) == (2, 1, 0)
+
+    def test_others_are_claimed_meanwhile(self, engine: Engine) -> None:
+        show(engine, "a.png", "a")
+        show(engine, "b.png", "b", source=Path("/other"))
+        put_back(engine, taken(engine), fault="away", due=later(8), killed=False)
+        assert taken(engine).file == "b.png"
+        assert next_due(engine, [INBOX]) == later(8)
+        assert next_due(engine, [Path("/other")]) is None
+
+    def test_kills_faults_and_the_death_of_the_parent_are_counted_apart(self, engine: Engine) -> None:
+        show(engine, "a.png")
+        put_back(engine, taken(engine), fault="killed", due=NOW, killed=True)
+        put_back(engine, taken(engine), fault="full", due=NOW, killed=False)
+        taken(engine)
+        assert recover(engine, later(LEASE + 1)) == 1
+        give_back(engine, taken(engine))
+        job = taken(engine)
+        assert (job.attempts, job.faults, job.kills) == (5, 1, 1)
+
+    def test_once_it_was_read_nothing_is_left_of_the_fault(self, engine: Engine) -> None:
+        show(engine, "a.png")
+        put_back(engine, taken(engine), fault="full", due=NOW, killed=False)
+        finish(engine, taken(engine), a_result(), NOW)
+        (row,) = rows(engine)
+        assert (row.not_before, row.error, row.message) == (None, None, None)
+        assert next_due(engine) is None
+
+    def test_a_fault_may_name_a_file_that_is_no_utf8(self, engine: Engine) -> None:
+        show(engine, "caf\udce9.png")
+        put_back(engine, taken(engine), fault="caf\udce9.png is away", due=NOW, killed=False)
+        assert rows(engine)[0].message == "caf\\udce9.png is away"
+
+
+class TestDrop:
+    def test_nothing_of_it_is_left(self, engine: Engine) -> None:
+        show(engine, "a.png")
+        drop(engine, taken(engine))
+        assert rows(engine) == []
+        assert standings(engine, ["a" * 64]) == {}
+        assert show(engine, "a.png") is Enqueued.QUEUED
+
+    def test_the_first_copy_of_what_it_held_takes_its_part(self, engine: Engine) -> None:
+        for name in ("a.png", "b.png", "c.png"):
+            show(engine, name)
+        drop(engine, taken(engine))
+        heir, other = rows(engine)
+        assert (heir.file, heir.state, heir.duplicate_of, heir.finished_at) == ("b.png", "queued", None, None)
+        assert (other.file, other.state, other.duplicate_of) == ("c.png", "duplicate", heir.id)
+
+    def test_only_who_holds_it_may(self, engine: Engine) -> None:
+        show(engine, "a.png")
+        lost = taken(engine)
+        recover(engine, later(LEASE + 1))
+        with pytest.raises(LeaseLost):
+            drop(engine, lost)
+        assert states(engine) == {"a.png": "queued"}
+
+
+def test_a_retry_queues_what_failed_as_if_it_were_new(engine: Engine) -> None:
+    for name in "abc":
+        show(engine, f"{name}.png", name)
+    put_back(engine, taken(engine), fault="killed", due=NOW, killed=True)
+    for name in "bc":
+        fail(engine, taken(engine), "BadScan", f"{name} is empty.", NOW)
+    fail(engine, taken(engine), "BadScan", "a is empty.", NOW)
+    assert retry(engine, [1, 2, 99]) == [1, 2]
+    assert states(engine) == {"a.png": "queued", "b.png": "queued", "c.png": "failed"}
+    first = rows(engine)[0]
+    assert (first.attempts, first.faults, first.kills, first.message, first.finished_at) == (
+        0,
+        0,
+        0,
+        None,
+        None,
+    )
+    assert retry(engine, [1, 2]) == []
+
+
+def test_how_far_many_contents_have_come(engine: Engine) -> None:
+    hashes = [f"{number:064d}" for number in range(1200)]
+    for number in (0, 700, 1199):
+        enqueue(engine, source=INBOX, file=f"{number}.png", sha256=hashes[number], bytes=1, now=NOW)
+        enqueue(engine, source=INBOX, file=f"{number} copy.png", sha256=hashes[number], bytes=1, now=NOW)
+    finish(engine, taken(engine), a_result(), NOW)
+    taken(engine)
+    found = standings(engine, hashes)
+    assert {sha256: standing.state for sha256, standing in found.items()} == {
+        hashes[0]: "done",
+        hashes[700]: "running",
+        hashes[1199]: "queued",
+    }
 
 
 class TestFinish:
@@ -425,6 +545,16 @@ class TestFinish:
         finish(engine, taken(engine), a_result(a_page(), a_page(page=2), annotated=(shown, None)), NOW)
         assert [p.annotated for p in rows(engine, pages)] == ["annotated/a-0123456789ab-p1.jpg", None]
 
+    def test_what_was_published_is_noted_and_replaced_by_a_replay(self, engine: Engine) -> None:
+        show(engine, "a.png")
+        for digit in "12":
+            with writing(engine) as connection:
+                connection.execute(scans.update().values(state="queued"))
+            table = PublishedFile(file="csv/a-0123.csv", sha256=digit * 64, bytes=int(digit))
+            finish(engine, taken(engine), a_result(), NOW, published=[table])
+        (row,) = rows(engine, outputs)
+        assert (row.scan_id, row.file, row.sha256, row.bytes) == (1, "csv/a-0123.csv", "2" * 64, 2)
+
     def test_a_replay_replaces_the_rows(self, engine: Engine) -> None:
         for name in ("a", "b"):
             show(engine, f"{name}.png", name)
@@ -486,7 +616,9 @@ def test_a_failure_may_name_a_file_that_is_no_utf8(engine: Engine) -> None:
 
 ACTIONS = st.lists(
     st.tuples(
-        st.sampled_from(["show", "claim", "finish", "fail", "give back", "recover"]),
+        st.sampled_from(
+            ["show", "claim", "finish", "fail", "give back", "put back", "drop", "recover", "retry"]
+        ),
         st.sampled_from("ab"),
         st.sampled_from("xyz"),
     ),
@@ -516,12 +648,18 @@ def _act(engine: Engine, action: str, content: str, place: str, held: list[Job],
         recovered = recover(engine, at + timedelta(hours=1))
         assert recovered == len(held)
         held.clear()
+    elif action == "retry":
+        retry(engine, [1, 2, 3])
     elif held:
         job = held.pop()
         if action == "finish":
             finish(engine, job, a_result(a_page(a_number("1"))), at)
         elif action == "fail":
             fail(engine, job, "BadScan", "empty", at)
+        elif action == "put back":
+            put_back(engine, job, fault="full", due=at, killed=False)
+        elif action == "drop":
+            drop(engine, job)
         else:
             give_back(engine, job)
 

@@ -2,19 +2,32 @@
 
 import os
 import socket
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, Update, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    Update,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
 
-from processor.errors import Transient
+from processor.errors import LeaseLost
 from processor.records import ScanResult, ScanState
-from processor.results.database import writing
-from processor.results.ledger import UsedModel, store_model, store_result
+from processor.results.database import reading, writing
+from processor.results.ledger import PublishedFile, UsedModel, store_model, store_outputs, store_result
 from processor.results.publish import file_name, stored_name
 from processor.results.schema import scans
 
@@ -27,19 +40,28 @@ _FRESH: dict[str, Any] = {
     "started_at": None,
     "finished_at": None,
     "duplicate_of": None,
+    "not_before": None,
+    "faults": 0,
+    "kills": 0,
     **_UNLEASED,
 }
+_HASHES_A_QUERY = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A claimed scan, `file` below `source`; `attempts` counts this try, and is the token of its lease."""
+    """A claimed scan, `file` below `source`; `attempts` counts this try, and is the token of its lease.
+
+    `faults` and `kills` count the tries that its surroundings and the death of its worker ended before.
+    """
 
     id: int
     file: str
     sha256: str
     attempts: int
     source: Path
+    faults: int = 0
+    kills: int = 0
 
     @property
     def path(self) -> Path:
@@ -59,6 +81,15 @@ class Enqueued(StrEnum):
     """It waits, or is being read."""
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a content has come; `due` is when it may be tried again after `fault`."""
+
+    state: ScanState
+    due: datetime | None
+    fault: str | None
+
+
 def enqueue(
     engine: Engine,
     *,
@@ -75,23 +106,14 @@ def enqueue(
     ones, under the name it has there, wants another try. With `failed_before`, the start of a run, this
     holds for earlier failures only: of two bad copies one fails and one is its duplicate, whichever is
     quicker, the reading of the first or the showing of the second.
-    Raises Transient, BadDatabase.
+    Raises DatabaseAway, BadDatabase.
     """
     place = {"source": str(source), "file": file, "sha256": sha256, "bytes": bytes, "queued_at": now}
-    with writing(engine) as connection:
-        same = connection.execute(select(scans).where(scans.c.sha256 == sha256)).all()
-        first = next((row for row in same if row.state != ScanState.DUPLICATE), None)
-        here_now = _place(stored_name(str(source)), stored_name(file))
-        here = next((row for row in same if _place(row.source, row.file) == here_now), None)
-        if first is None or _tried_again(first, failed_before):
-            _queue(connection, place, here=here.id if here else None, first=first.id if first else None)
-            return Enqueued.QUEUED
-        if here is None:
-            duplicate = {"state": ScanState.DUPLICATE.value, "duplicate_of": first.id, "finished_at": now}
-            connection.execute(insert(scans), {**place, **duplicate})
-            return Enqueued.DUPLICATE
-        waits = here.state in {ScanState.QUEUED, ScanState.RUNNING}
-        return Enqueued.PENDING if waits else Enqueued.KNOWN
+    try:
+        return _show(engine, place, failed_before)
+    except IntegrityError:
+        # Where writers do not wait for each other (PostgreSQL), another process showed the content just now.
+        return _show(engine, place, failed_before)
 
 
 def claim(
@@ -99,11 +121,11 @@ def claim(
 ) -> Job | None:
     """Leases one waiting scan to this process, the least tried and then the oldest first.
 
-    `sources` restricts it to scans from these folders. Raises Transient, BadDatabase.
+    One that waits for its surroundings to mend is passed over until it is due. `sources` restricts it to
+    scans from these folders. Raises DatabaseAway, BadDatabase.
     """
-    waiting = select(scans.c.id).where(scans.c.state == ScanState.QUEUED)
-    if sources is not None:
-        waiting = waiting.where(scans.c.source.in_([str(source) for source in sources]))
+    due = or_(scans.c.not_before.is_(None), scans.c.not_before <= now)
+    waiting = select(scans.c.id).where(*_waiting(sources), due)
     # SQLite holds the write lock from BEGIN IMMEDIATE on; PostgreSQL needs the row lock.
     waiting = waiting.order_by(scans.c.attempts, scans.c.id).limit(1).with_for_update(skip_locked=True)
     with writing(engine) as connection:
@@ -119,7 +141,30 @@ def claim(
         }
         connection.execute(update(scans).where(scans.c.id == scan_id).values(leased))
         row = connection.execute(select(scans).where(scans.c.id == scan_id)).one()
-    return Job(row.id, file_name(row.file), row.sha256, row.attempts, Path(file_name(row.source)))
+    source = Path(file_name(row.source))
+    return Job(row.id, file_name(row.file), row.sha256, row.attempts, source, row.faults, row.kills)
+
+
+def next_due(engine: Engine, sources: Collection[Path] | None = None) -> datetime | None:
+    """When the first scan that was put back may be claimed; `None` where none was. Raises as `claim`."""
+    with reading(engine) as connection:
+        first: datetime | None = connection.scalar(
+            select(func.min(scans.c.not_before)).where(*_waiting(sources))
+        )
+    return first
+
+
+def standings(engine: Engine, hashes: Collection[str]) -> dict[str, Standing]:
+    """How far these contents have come; one that the queue no longer holds is left out. Raises as `claim`."""
+    wanted, found = list(hashes), {}
+    columns = (scans.c.sha256, scans.c.state, scans.c.not_before, scans.c.message)
+    with reading(engine) as connection:
+        for begin in range(0, len(wanted), _HASHES_A_QUERY):
+            some = scans.c.sha256.in_(wanted[begin : begin + _HASHES_A_QUERY])
+            read = select(*columns).where(some, scans.c.state != ScanState.DUPLICATE)
+            for sha256, state, due, message in connection.execute(read):
+                found[sha256] = Standing(ScanState(state), due, message)
+    return found
 
 
 def heartbeat(engine: Engine, job: Job, now: datetime, lease_seconds: float) -> bool:
@@ -136,11 +181,12 @@ def finish(
     finished_at: datetime,
     *,
     model: UsedModel | None = None,
+    published: Sequence[PublishedFile] = (),
 ) -> None:
     """Stores what was read and marks the scan done, in one transaction; a replay replaces the rows.
 
-    `model` tells what is known of the model, needed once a model. Raises Transient where the lease was lost
-    (nothing is written), or as `claim`.
+    `model` tells what is known of the model, needed once a model; `published` are the files that carry the
+    reading. Raises LeaseLost where the lease was lost (nothing is written), or as `claim`.
     """
     outcome = {
         "state": ScanState.DONE.value,
@@ -151,12 +197,14 @@ def finish(
         "model": result.model,
         "settings_digest": result.settings_digest,
         "program_version": result.program_version,
+        "not_before": None,
         **_UNLEASED,
     }
     with writing(engine) as connection:
         store_model(connection, result.model, model, finished_at)
         _end(connection, job, outcome)
         store_result(connection, job.id, result)
+        store_outputs(connection, job.id, published)
 
 
 def fail(engine: Engine, job: Job, error: str, message: str, now: datetime) -> None:
@@ -166,13 +214,13 @@ def fail(engine: Engine, job: Job, error: str, message: str, now: datetime) -> N
     """
     # The message names the file, whose name may be no UTF-8.
     said = {"error": error, "message": stored_name(message)}
-    outcome = {"state": ScanState.FAILED.value, "finished_at": now, **said}
+    outcome = {"state": ScanState.FAILED.value, "finished_at": now, "not_before": None, **said}
     with writing(engine) as connection:
         _end(connection, job, {**outcome, **_UNLEASED})
 
 
 def give_back(engine: Engine, job: Job) -> None:
-    """Puts the scan back in the queue after a fault that may pass; its attempts stay counted.
+    """Puts the scan back in the queue at once, as after a stop: nothing speaks against it.
 
     Raises as `finish`.
     """
@@ -180,18 +228,84 @@ def give_back(engine: Engine, job: Job) -> None:
         _end(connection, job, {"state": ScanState.QUEUED.value, **_UNLEASED})
 
 
+def put_back(engine: Engine, job: Job, *, fault: str, due: datetime, killed: bool) -> None:
+    """Puts the scan back in the queue after a fault that may pass, to be tried again when it is `due`.
+
+    `killed`: its worker died; that and the faults of its surroundings are counted apart. Raises as `finish`.
+    """
+    counted = {"kills": scans.c.kills + 1} if killed else {"faults": scans.c.faults + 1}
+    said = {"error": "WorkerKilled" if killed else "Transient", "message": stored_name(fault)}
+    waits = {"state": ScanState.QUEUED.value, "not_before": due, **counted, **said}
+    with writing(engine) as connection:
+        _end(connection, job, {**waits, **_UNLEASED})
+
+
+def drop(engine: Engine, job: Job) -> None:
+    """Forgets a scan whose file holds other content by now; a copy of what it held takes its part.
+
+    Raises as `finish`.
+    """
+    with writing(engine) as connection:
+        # It leaves the readings first: at most one row of a content may be no duplicate.
+        _end(connection, job, {"state": ScanState.DUPLICATE.value, **_UNLEASED})
+        copies = select(scans.c.id).where(scans.c.duplicate_of == job.id).order_by(scans.c.id)
+        heir = connection.execute(copies.limit(1)).scalar_one_or_none()
+        if heir is not None:
+            connection.execute(update(scans).where(scans.c.id == heir).values(_FRESH))
+            others = update(scans).where(scans.c.duplicate_of == job.id)
+            connection.execute(others.values(duplicate_of=heir))
+        connection.execute(delete(scans).where(scans.c.id == job.id))
+
+
+def retry(engine: Engine, ids: Collection[int]) -> list[int]:
+    """Queues those of the scans that failed as if they were new, and tells which. Raises as `claim`."""
+    failed = (scans.c.id.in_(ids), scans.c.state == ScanState.FAILED)
+    with writing(engine) as connection:
+        again = update(scans).where(*failed).values(_FRESH).returning(scans.c.id)
+        return sorted(connection.execute(again).scalars())
+
+
 def recover(engine: Engine, now: datetime) -> int:
-    """Puts scans back whose process died, and tells how many. Raises as `claim`.
+    """Puts scans back whose process died, and tells how many; no fault is counted. Raises as `claim`.
 
     On this machine a dead process is known by its number; of one elsewhere the lease must run out first.
     """
     running = scans.c.state == ScanState.RUNNING
+    with reading(engine) as connection:
+        # Nearly always there is none: the lock for writing is not asked for to find that out.
+        held = connection.execute(select(scans.c.worker, scans.c.leased_until).where(running)).all()
+    dead = [worker for worker in {row.worker for row in held} if worker and is_dead(worker)]
+    if not dead and all(row.leased_until and row.leased_until >= now for row in held):
+        return 0
     with writing(engine) as connection:
-        holders = connection.execute(select(scans.c.worker).where(running).distinct()).scalars()
-        dead = scans.c.worker.in_([worker for worker in holders if worker and is_dead(worker)])
         expired = or_(scans.c.leased_until.is_(None), scans.c.leased_until < now)
-        lost = update(scans).where(running, or_(expired, dead))
+        lost = update(scans).where(running, or_(expired, scans.c.worker.in_(dead)))
         return connection.execute(lost.values(state=ScanState.QUEUED.value, **_UNLEASED)).rowcount
+
+
+def _show(engine: Engine, place: dict[str, Any], failed_before: datetime | None) -> Enqueued:
+    with writing(engine) as connection:
+        same = connection.execute(select(scans).where(scans.c.sha256 == place["sha256"])).all()
+        first = next((row for row in same if row.state != ScanState.DUPLICATE), None)
+        here_now = _place(stored_name(place["source"]), stored_name(place["file"]))
+        here = next((row for row in same if _place(row.source, row.file) == here_now), None)
+        if first is None or _tried_again(first, failed_before):
+            _queue(connection, place, here=here.id if here else None, first=first.id if first else None)
+            return Enqueued.QUEUED
+        if here is None:
+            now = place["queued_at"]
+            duplicate = {"state": ScanState.DUPLICATE.value, "duplicate_of": first.id, "finished_at": now}
+            connection.execute(insert(scans), {**place, **duplicate})
+            return Enqueued.DUPLICATE
+        waits = here.state in {ScanState.QUEUED, ScanState.RUNNING}
+        return Enqueued.PENDING if waits else Enqueued.KNOWN
+
+
+def _waiting(sources: Collection[Path] | None) -> list[ColumnElement[bool]]:
+    waits: list[ColumnElement[bool]] = [scans.c.state == ScanState.QUEUED]
+    if sources is not None:
+        waits.append(scans.c.source.in_([str(source) for source in sources]))
+    return waits
 
 
 def _tried_again(first: Row[Any], failed_before: datetime | None) -> bool:
@@ -241,7 +355,7 @@ def _held(job: Job) -> Update:
 def _end(connection: Connection, job: Job, outcome: dict[str, Any]) -> None:
     """Ends the lease; the attempts are its token, since every claim counts one up."""
     if connection.execute(_held(job).values(outcome)).rowcount != 1:
-        raise Transient(
+        raise LeaseLost(
             f"{job.file} was taken over by another process: the lease ran out.",
             "Nothing is lost: the other process stores it.",
         )
