@@ -59,7 +59,7 @@ class LineFormatter(logging.Formatter):
         trace = known.pop("exception", "")
         time, level, event, message = (known.pop(name) for name in ("time", "level", "event", "message"))
         where = [f"{name}={_quoted(known[name])}" for name in _WHERE if name in known]
-        head = " ".join([time, f"{level:<8}", event, *where])
+        head = " ".join([time, f"{level.upper():<8}", event, *where])
         return "\n".join(f"{head}: {visible(line)}" for line in [message, *trace.splitlines()])
 
 
