@@ -199,7 +199,7 @@ class TestConnections:
             }
         assert pragmas == {
             "journal_mode": "wal",
-            "synchronous": 2,  # FULL
+            "synchronous": 3,  # EXTRA
             "foreign_keys": 1,
             "busy_timeout": 30_000,
         }

@@ -9,17 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from sqlalchemy import Engine, inspect
+from sqlalchemy import Engine
 
 from processor.intake.queue import claim, enqueue, finish
 from processor.records import Box, NumberReading, Page, Status, TwoReadings, Winner
 from processor.results.annotate import annotate
-from processor.results.database import columns_of, open_database, open_read_only, reading, writing
+from processor.results.database import open_read_only, writing
 from processor.results.number_strip import number_strip, quarter_turns
 from processor.results.queries import run_select, scan_report
 from processor.results.rejected_sheet import COLUMNS, MOST_MARKS, rejected_sheet
 from processor.results.replacement import stored_reading, stored_scans
-from processor.results.schema import digits, two_readings
 from tests.sample_readings import a_blob, a_digit, a_number, a_page, a_result
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -107,44 +106,6 @@ def test_rows_go_with_their_number(engine: Engine) -> None:
     with writing(engine) as connection:
         connection.exec_driver_sql("DELETE FROM numbers")
         assert connection.exec_driver_sql("SELECT COUNT(*) FROM two_readings").scalar_one() == 0
-
-
-@pytest.fixture
-def of_before(engine: Engine, url: str) -> str:
-    """A database as an earlier version left it: one number, and nothing of its two readings."""
-    store(engine, read_twice())
-    with writing(engine) as connection:
-        connection.exec_driver_sql("DROP TABLE two_readings")
-        connection.exec_driver_sql("ALTER TABLE digits DROP COLUMN looks_like")
-    engine.dispose()
-    return url
-
-
-def test_a_database_of_before_is_read_as_it_is(of_before: str) -> None:
-    old = open_database(of_before, create=False)
-    (page,) = scan_report(old, "a.png").pages
-    assert [(report.number["text"], report.twice) for report in page.numbers] == [("1256", None)]
-    assert "looks_like" not in page.rejected[0]
-    (again,) = stored_reading(old, stored_scans(old, [])[0])
-    assert [digit.top[0] for digit in again.numbers[0].digits][:2] == [("1", 0.9), ("2", 0.9)]
-    old.dispose()
-
-
-def test_a_database_of_before_gets_what_it_lacks_and_keeps_its_rows(of_before: str) -> None:
-    for _ in range(2):
-        new = open_database(of_before)
-        assert two_readings.name in inspect(new).get_table_names()
-        with reading(new) as connection:
-            assert [c.name for c in columns_of(connection, digits)] == [c.name for c in digits.columns]
-            rows = connection.exec_driver_sql("SELECT digit, looks_like FROM digits ORDER BY id").all()
-        assert [tuple(row) for row in rows] == [
-            ("1", None),
-            ("2", None),
-            ("5", None),
-            ("6", None),
-            (None, None),
-        ]
-        new.dispose()
 
 
 # Pictures

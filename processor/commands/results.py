@@ -12,7 +12,7 @@ from sqlalchemy import Engine, select
 
 from processor.commands.console import Words, jsonable, print_json, print_line, print_pairs, print_table
 from processor.errors import BadCommand
-from processor.results.database import columns_of, open_database, open_read_only, reading
+from processor.results.database import open_database, open_read_only, reading
 from processor.results.originals import find_original
 from processor.results.publish import file_name, output_name
 from processor.results.queries import PageReport, ScanReport, readings, run_select, scan_report
@@ -55,7 +55,7 @@ def results(
 def query(settings: LoadedSettings, sql: str, *, form: str | None, output: Path | None, words: Words) -> None:
     """Prints the rows of one SELECT. Raises BadDatabase, BadCommand."""
     form = _format(form, output, "table")
-    with _closing(open_read_only(settings.database_url)) as database:
+    with _closing(open_read_only(settings.database_url, older=True)) as database:
         columns, rows = run_select(database, sql)
     if form == "table":
         _write_table(columns, rows, output)
@@ -72,13 +72,8 @@ def export(
     if name not in known:
         raise BadCommand(f"There is no table {name!r}.", f"Export one of {', '.join(known)}.")
     with _closing(open_read_only(settings.database_url)) as database, reading(database) as connection:
-        found = columns_of(connection, known[name])
-        if not found:
-            raise BadCommand(
-                f"The database is of an earlier version: it holds no {name} yet.", "The next run makes it."
-            )
-        columns = [column.name for column in found]
-        rows = [tuple(row) for row in connection.execute(select(*found).order_by(*_order(columns)))]
+        columns = [column.name for column in known[name].columns]
+        rows = [tuple(row) for row in connection.execute(select(known[name]).order_by(*_order(columns)))]
     # Parquet has a type for moments; the others write them as everybody reads them.
     if form != "parquet":
         rows = [tuple(jsonable(value) for value in row) for row in rows]

@@ -8,12 +8,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnClause, ColumnElement, Connection, Engine, func, inspect, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, func, or_, select
 from sqlalchemy.exc import DBAPIError, ResourceClosedError
 
 from processor.errors import BadCommand, BadDatabase
 from processor.records import ScanState, Status
-from processor.results.database import columns_of, reading
+from processor.results.database import reading
 from processor.results.publish import stored_name
 from processor.results.schema import digits, numbers, pages, refused_models, scans, two_readings
 from processor.results.schema import readings as readings_view
@@ -123,8 +123,6 @@ def summary(engine: Engine) -> Summary:
 def refusal(engine: Engine) -> Fields | None:
     """The model that the last run could not use: `name`, `reason`, `in_use` instead, `at`; else `None`."""
     with reading(engine) as connection:
-        if not inspect(connection).has_table(refused_models.name):
-            return None
         kept = refused_models.c
         found = connection.execute(select(kept.name, kept.reason, kept.in_use, kept.at)).mappings().first()
         return dict(found) if found else None
@@ -185,9 +183,7 @@ def scan_report(engine: Engine, file: str) -> ScanReport:
 def page_reports(connection: Connection, scan_id: int) -> tuple[PageReport, ...]:
     """All that was read from the pages of a scan."""
     found = connection.execute(select(pages).where(pages.c.scan_id == scan_id).order_by(pages.c.page))
-    # A database that an earlier version made may lack some of this.
-    of_digits, of_twice = columns_of(connection, digits), columns_of(connection, two_readings)
-    return tuple(_page_report(connection, page, of_digits, of_twice) for page in _fields(found))
+    return tuple(_page_report(connection, page) for page in _fields(found))
 
 
 def scans_done(engine: Engine, wanted: Sequence[str]) -> list[Fields]:
@@ -272,22 +268,15 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_CANDIDATES]) + (f" and {more} more" if more > 0 else "")
 
 
-def _page_report(
-    connection: Connection,
-    page: Fields,
-    of_digits: Sequence[ColumnClause[Any]],
-    of_twice: Sequence[ColumnClause[Any]],
-) -> PageReport:
+def _page_report(connection: Connection, page: Fields) -> PageReport:
     of_page = numbers.c.page_id == page["id"]
     found = _fields(connection.execute(select(numbers).where(of_page).order_by(numbers.c.position)))
-    query = select(*of_digits).where(digits.c.page_id == page["id"]).order_by(digits.c.position)
+    query = select(digits).where(digits.c.page_id == page["id"]).order_by(digits.c.position)
     by_number: dict[int | None, list[Fields]] = {}
     for digit in _fields(connection.execute(query)):
         by_number.setdefault(digit["number_id"], []).append(digit)
-    twice: dict[int, Fields] = {}
-    if of_twice:
-        of_numbers = select(*of_twice).select_from(two_readings).join(numbers).where(of_page)
-        twice = {row["number_id"]: row for row in _fields(connection.execute(of_numbers))}
+    of_numbers = select(two_readings).join(numbers).where(of_page)
+    twice = {row["number_id"]: row for row in _fields(connection.execute(of_numbers))}
     reports = (
         NumberReport(number=n, digits=tuple(by_number.get(n["id"], ())), twice=twice.get(n["id"]))
         for n in found

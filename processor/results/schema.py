@@ -58,6 +58,9 @@ class FileName(TypeDecorator[str]):
         return stored_name(value) if value is not None else None
 
 
+REVISIONS = ("0001", "0002")
+"""The numbers that the tables bore one after the other; the last is that of those below."""
+
 metadata = MetaData()
 
 scans = Table(
@@ -83,10 +86,10 @@ scans = Table(
     Column("program_version", String(64)),
     Column("duplicate_of", Integer, ForeignKey("scans.id")),
     # A fault of the surroundings makes a scan wait; null: it may be claimed at once.
-    Column("not_before", UtcTime, info={"may_lack": True}),
+    Column("not_before", UtcTime),
     # Faults of the surroundings, and workers that died while they read it, since it was queued.
-    Column("faults", Integer, nullable=False, default=0, server_default=text("0"), info={"may_lack": True}),
-    Column("kills", Integer, nullable=False, default=0, server_default=text("0"), info={"may_lack": True}),
+    Column("faults", Integer, nullable=False, default=0, server_default=text("0")),
+    Column("kills", Integer, nullable=False, default=0, server_default=text("0")),
     UniqueConstraint("source", "file", "sha256", name="one_row_a_place_and_content"),
     Index("scans_by_state", "state", "attempts", "id"),
     Index("scans_by_due", "state", "not_before"),
@@ -156,7 +159,7 @@ digits = Table(
     Column("reason", Text),
     *_box(),
     # What the network takes it for, also where it is no digit, or where a person says that it is another.
-    Column("looks_like", String(8), info={"may_lack": True}),
+    Column("looks_like", String(8)),
     Index("digits_by_page", "page_id", "number_id", "position"),
     Index("digits_by_number", "number_id", "position"),
     Index("digits_by_status", "status"),
@@ -194,7 +197,6 @@ outputs = Table(
     Column("sha256", String(64), nullable=False),
     Column("bytes", BigInteger, nullable=False),
     UniqueConstraint("scan_id", "file", name="one_row_an_output"),
-    info={"may_lack": True},
 )
 
 # One row a `processor run` that runs now, which it renews with every beat of its loop.
@@ -209,11 +211,9 @@ daemons = Table(
     Column("beat_at", UtcTime, nullable=False),
     Column("state", String(16), nullable=False),
     Column("facts", JSON, nullable=False),
-    info={"may_lack": True},
 )
 
-# What CURRENT named last, where that could not be used. Later than the other tables: a database that a
-# program of before made has what "may lack" from the next run on, and is whole without it.
+# What CURRENT named last, where that could not be used.
 refused_models = Table(
     "refused_models",
     metadata,
@@ -222,11 +222,9 @@ refused_models = Table(
     Column("reason", Text, nullable=False),
     Column("in_use", String(200), nullable=False),
     Column("at", UtcTime, nullable=False),
-    info={"may_lack": True},
 )
 
-# What each of the two readings of a number says by itself; a number that was read once has no row. It is
-# later than the other tables as well.
+# What each of the two readings of a number says by itself; a number that was read once has no row.
 two_readings = Table(
     "two_readings",
     metadata,
@@ -236,7 +234,6 @@ two_readings = Table(
     Column("second", Text, nullable=False),
     Column("second_confidence", Float, nullable=False),
     Column("winner", String(16), nullable=False),
-    info={"may_lack": True},
 )
 
 READINGS_QUERY = (

@@ -1,14 +1,21 @@
-"""A copy of the database as it stands at one moment, taken without a trace beside it.
+"""A copy of the database as it stands at one moment.
 
-A connection of SQLite that only reads makes `-wal` and `-shm` files all the same, where a database in WAL
-mode has none, and leaves them behind; one that may write folds a left-over WAL into the database.
+`copy_database` takes it without a trace beside the database: a connection of SQLite that only reads makes
+`-wal` and `-shm` files, where a database in WAL mode has none; one that may write folds a left-over WAL into
+the database. `keep_copy` leaves one beside it, for the case that what comes next goes wrong.
 """
 
+import filecmp
+import os
 import shutil
+import sqlite3
 import time
+from contextlib import closing, suppress
+from itertools import count
 from pathlib import Path
 
 from processor.errors import BadDatabase
+from processor.results.publish import sync_folder
 
 TRIES = 20
 WAIT_SECONDS = 0.1
@@ -36,6 +43,46 @@ def copy_database(path: Path, folder: Path) -> Path:
     raise BadDatabase(
         f"The database {path} was written to all the while.", "Try again once the programs that write rest."
     )
+
+
+def keep_copy(path: Path, occasion: str) -> Path:
+    """Copies what is committed in the SQLite database `path` to `<path>.<occasion>.bak`, whole or not at all.
+
+    A copy of before that holds the same is taken for it; one that holds something else stays, and the new
+    one is numbered. Others may write meanwhile. Raises BadDatabase where it cannot be copied.
+    """
+    part = path.with_name(f".{path.name}.{occasion}.part")
+    try:
+        part.unlink(missing_ok=True)
+        _back_up(path, part)
+        for number in count(1):
+            kept = path.with_name(f"{path.name}.{occasion}{f'-{number}' if number > 1 else ''}.bak")
+            if not kept.exists():
+                part.rename(kept)
+                sync_folder(kept.parent)
+                break
+            if filecmp.cmp(part, kept, shallow=False):
+                break
+    except (OSError, sqlite3.Error) as error:
+        raise BadDatabase(
+            f"The database {path} was not changed, for no copy of it could be made before: {error}.",
+            f"Make room in {path.parent}, or check its permissions.",
+        ) from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+    return kept
+
+
+def _back_up(path: Path, target: Path) -> None:
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(target)) as copy:
+        # Nobody reads it before it is whole: a journal of its own would only cost time.
+        copy.execute("PRAGMA journal_mode = OFF")
+        copy.execute("PRAGMA synchronous = OFF")
+        source.backup(copy)
+    shutil.copymode(path, target)
+    with target.open("rb+") as stream:
+        os.fsync(stream.fileno())
 
 
 def _copy(path: Path, copy: Path) -> bool:
