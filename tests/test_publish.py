@@ -1,6 +1,7 @@
 """Outputs are whole or absent, under names that every file system takes; originals are never lost."""
 
 import errno
+import hashlib
 import os
 import stat
 import threading
@@ -18,12 +19,14 @@ from processor.results.publish import (
     move_original,
     output_name,
     publish,
+    remove_leftovers,
     stored_name,
     whole,
     write_whole,
 )
 
 HASH = "0123456789abcdef" * 4
+SCAN = hashlib.sha256(b"scan").hexdigest()
 
 
 class TestOutputName:
@@ -166,6 +169,7 @@ class TestPublish:
     def test_gives_the_final_name(self, tmp_path: Path) -> None:
         staged = StagedFile(staged=tmp_path / "staging" / "1", target=tmp_path / "results" / "csv" / "a.csv")
         staged.staged.parent.mkdir()
+        (tmp_path / "results").mkdir()
         staged.staged.write_bytes(b"rows")
         publish(staged)
         assert staged.target.read_bytes() == b"rows"
@@ -177,6 +181,14 @@ class TestPublish:
             staged.staged.write_bytes(rows)
             publish(staged)
         assert staged.target.read_bytes() == b"rows again"
+
+    def test_results_that_are_away_do_not_come_up_anew(self, tmp_path: Path) -> None:
+        staged = StagedFile(staged=tmp_path / "1", target=tmp_path / "results" / "csv" / "a.csv")
+        staged.staged.write_bytes(b"rows")
+        with pytest.raises(Transient, match=r"csv cannot be written"):
+            publish(staged)
+        assert not (tmp_path / "results").exists()
+        assert staged.staged.exists()
 
     def test_a_staged_file_that_is_gone_is_named(self, tmp_path: Path) -> None:
         staged = StagedFile(staged=tmp_path / "gone", target=tmp_path / "a.csv")
@@ -199,7 +211,7 @@ class TestMoveOriginal:
         source, target = tmp_path / "inbox" / "a.png", tmp_path / "processed" / "a-0123.png"
         source.parent.mkdir()
         source.write_bytes(b"scan")
-        move_original(source, target)
+        assert move_original(source, target, sha256=SCAN)
         assert target.read_bytes() == b"scan"
         assert not source.exists()
 
@@ -207,6 +219,35 @@ class TestMoveOriginal:
         (tmp_path / "target").write_bytes(b"scan")
         move_original(tmp_path / "gone", tmp_path / "target")
         assert (tmp_path / "target").read_bytes() == b"scan"
+
+    def test_what_came_under_its_name_since_stays(self, tmp_path: Path) -> None:
+        source, target = tmp_path / "a.png", tmp_path / "processed" / "a-0123.png"
+        source.write_bytes(b"another scan")
+        assert not move_original(source, target, sha256=SCAN)
+        assert source.read_bytes() == b"another scan"
+        assert not target.exists()
+
+    @pytest.mark.timeout(20)
+    def test_a_pipe_that_took_its_place_is_not_waited_for(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "a.png")
+        assert not move_original(tmp_path / "a.png", tmp_path / "b.png", sha256=SCAN)
+        assert (tmp_path / "a.png").is_fifo()
+
+    @pytest.mark.parametrize("sha256", [None, SCAN])
+    def test_a_second_name_of_what_is_kept_already_goes(self, tmp_path: Path, sha256: str | None) -> None:
+        source, target = tmp_path / "a.png", tmp_path / "a-0123.png"
+        target.write_bytes(b"scan")
+        source.hardlink_to(target)
+        assert move_original(source, target, sha256=sha256)
+        assert not source.exists()
+        assert target.read_bytes() == b"scan"
+
+    def test_another_link_to_the_scan_stays(self, tmp_path: Path) -> None:
+        source, target = tmp_path / "a.png", tmp_path / "a-0123.png"
+        source.write_bytes(b"scan")
+        (tmp_path / "mine.png").hardlink_to(source)
+        assert move_original(source, target, sha256=SCAN)
+        assert (tmp_path / "mine.png").read_bytes() == target.read_bytes() == b"scan"
 
     def test_a_scan_that_is_nowhere_is_a_fault(self, tmp_path: Path) -> None:
         with pytest.raises(Transient, match="gone"):
@@ -228,7 +269,8 @@ class TestMoveOriginal:
         with pytest.raises(OSError) as caught:
             source.rename(tmp_path / "renamed.png")
         assert caught.value.errno == errno.EXDEV
-        move_original(source, tmp_path / "processed" / "a.png")
+        sha256 = hashlib.sha256(b"scan" * 1_000_000).hexdigest()
+        assert move_original(source, tmp_path / "processed" / "a.png", sha256=sha256)
         assert (tmp_path / "processed" / "a.png").read_bytes() == b"scan" * 1_000_000
         assert (tmp_path / "processed" / "a.png").stat().st_mtime == 1_000_000
         assert [p.name for p in (tmp_path / "processed").iterdir()] == ["a.png"]
@@ -240,3 +282,14 @@ class TestMoveOriginal:
         with pytest.raises(Transient):
             move_original(tmp_path / "a.png", tmp_path / "processed" / "a.png")
         assert (tmp_path / "a.png").read_bytes() == b"scan"
+
+
+def test_what_a_killed_program_left_long_ago_is_removed(tmp_path: Path) -> None:
+    old, young, foreign = (tmp_path / name for name in (f".{'0' * 16}.part", f".{'1' * 16}.part", ".my.part"))
+    for path in (old, young, foreign):
+        path.touch()
+    for path in (old, foreign):
+        os.utime(path, (1_000_000, 1_000_000))
+    remove_leftovers(tmp_path, older_than_seconds=3600)
+    remove_leftovers(tmp_path / "nowhere", older_than_seconds=3600)
+    assert sorted(tmp_path.iterdir()) == sorted([young, foreign])

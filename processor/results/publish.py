@@ -1,13 +1,15 @@
 """Outputs appear whole or not at all: written beside their target, synced, then renamed over it."""
 
 import errno
+import hashlib
 import os
 import re
 import secrets
 import shutil
+import time
 import unicodedata
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -19,6 +21,8 @@ STEM_BYTES = 160
 """The longest stem kept: file systems take 255 bytes a name, and `-<hash>-p<page>.<suffix>` comes on top."""
 
 _ESCAPED = re.compile(r"\\u(dc[89a-f][0-9a-f])")
+_LEFTOVER = re.compile(r"\.[0-9a-f]{16}\.part")
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0)
 _FORBIDDEN = frozenset('<>:"/\\|?*')
 _RESERVED = {"con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lpt") for n in "0123456789¹²³"}
 
@@ -90,45 +94,117 @@ def write_whole(target: Path, data: bytes) -> None:
 def publish(staged: StagedFile) -> None:
     """Gives a staged file its final name, durably; a file of that name is replaced.
 
-    Raises Transient where the disk refuses.
+    The folder is made where it is missing, but not the one above it: a results folder that is away must not
+    come up anew beside the share that holds it. Raises Transient where the disk refuses.
     """
     with _disk_faults(staged.target):
-        staged.target.parent.mkdir(parents=True, exist_ok=True)
+        _make(staged.target.parent)
         with staged.staged.open("rb+") as stream:
             _sync(stream)
         _rename(staged.staged, staged.target)
 
 
-def move_original(source: Path, target: Path) -> None:
+def move_original(source: Path, target: Path, *, sha256: str | None = None) -> bool:
     """Moves a scan that was dealt with, also to another file system; a move done before is no fault.
 
-    Raises Transient where the disk refuses.
+    With `sha256`, only while it holds that content: what came under its name since was not read, and stays.
+    Tells whether it was moved. Raises Transient where the disk refuses.
     """
     with _disk_faults(target):
         if not os.path.lexists(source) and target.exists():
-            return
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _rename(source, target)
+            return True
+        held = _held(source, sha256)
+        if held is None:
+            return False
+        _make(target.parent)
+        if os.path.lexists(target) and _mark(target.lstat())[:2] == held[:2]:
+            # To rename one link of a file to another one does nothing, and says nothing.
+            source.unlink()
+        elif not _rename(source, target, held):
+            return False
         sync_folder(source.parent)
+        return True
 
 
-def _rename(source: Path, target: Path) -> None:
+def remove_leftovers(folder: Path, older_than_seconds: float) -> None:
+    """Removes the unfinished files in `folder` that a program which was killed long ago left there."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if not _LEFTOVER.fullmatch(entry.name):
+                continue
+            with suppress(OSError):
+                if time.time() - entry.stat(follow_symlinks=False).st_mtime > older_than_seconds:
+                    Path(entry.path).unlink()
+
+
+_Held = tuple[int, int, int, int]
+
+
+def _held(source: Path, sha256: str | None) -> _Held | None:
+    """What tells the file that lies at `source` now from any other; `None` where its content is not `sha256`.
+
+    One that cannot be opened is taken at its word: so it was when it was dealt with.
+    """
+    if sha256 is None:
+        return _mark(source.lstat())
+    try:
+        # Where a pipe took its place, opening it would wait for somebody to write.
+        with os.fdopen(os.open(source, os.O_RDONLY | _NO_WAIT), "rb") as stream:
+            mark = _mark(os.fstat(stream.fileno()))
+            return mark if hashlib.file_digest(stream, "sha256").hexdigest() == sha256 else None
+    except FileNotFoundError:
+        raise
+    except OSError:
+        return _mark(source.lstat())
+
+
+def _mark(facts: os.stat_result) -> _Held:
+    return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns
+
+
+def _rename(source: Path, target: Path, held: _Held | None = None) -> bool:
+    """Renames `source`; one that is `held` only if it is still the same file, at the last moment."""
+    if held is not None and _mark(source.lstat()) != held:
+        return False
     try:
         source.replace(target)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        _copy_across(source, target)
-        return
+        return _copy_across(source, target, held)
     sync_folder(target.parent)
+    return True
 
 
-def _copy_across(source: Path, target: Path) -> None:
+def _copy_across(source: Path, target: Path, held: _Held | None) -> bool:
     """The copy is safe on its disk before the source goes: a crash leaves one of them, or both."""
-    with source.open("rb") as stream, whole(target) as copy:
-        shutil.copyfileobj(stream, copy, 1 << 20)
-    shutil.copystat(source, target)
-    source.unlink()
+    with suppress(_Changed):
+        with source.open("rb") as stream, whole(target) as copy:
+            shutil.copyfileobj(stream, copy, 1 << 20)
+            copy.flush()
+            shutil.copystat(source, copy.name)
+            _check(source, held)
+        _check(source, held)
+        source.unlink()
+        return True
+    return False
+
+
+class _Changed(Exception):
+    """A file is no longer the one that was looked at."""
+
+
+def _check(source: Path, held: _Held | None) -> None:
+    if held is not None and _mark(source.lstat()) != held:
+        raise _Changed
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return
+    sync_folder(folder.parent)
 
 
 def _part(target: Path) -> Path:
