@@ -95,6 +95,12 @@ def run(
             metavar="FILE", help="Log into FILE, too; at 10 MB it is turned over.", show_default="none"
         ),
     ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=65535, help="Answer Prometheus on this port of the loopback.", show_default="none"
+        ),
+    ] = None,
     as_json: Json = False,
     settings: SettingsFile = None,
     quiet: Quiet = False,
@@ -113,7 +119,7 @@ def run(
     with speaking(plan) as words:
         loaded = _load(context, settings, workers__count=workers)
         check_log_file(plan, loaded)
-        code = run(loaded, paths or [], once=once, as_json=as_json, words=words)
+        code = run(loaded, paths or [], once=once, as_json=as_json, words=words, metrics_port=metrics_port)
     raise typer.Exit(code)
 
 
@@ -279,6 +285,45 @@ def reprocess(
     loaded, words = _load(context, settings, workers__count=workers), words_of(context, quiet)
     code = reprocess(loaded, files or [], model=model, diff=diff, as_json=as_json, words=words)
     raise typer.Exit(code)
+
+
+@app.command()
+def verify(
+    context: typer.Context,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Mend what the records or the files tell how to mend.")
+    ] = False,
+    as_json: Json = False,
+    settings: SettingsFile = None,
+    quiet: Quiet = False,
+) -> None:
+    """Check that every record, original and published file agree, and list what is off.
+
+    Every file is hashed, so it takes as long as reading them all. It may run beside a daemon.
+    """
+    from processor.commands.verify import verify
+
+    loaded, words = _load(context, settings), words_of(context, quiet)
+    raise typer.Exit(verify(loaded, repair=repair, as_json=as_json, words=words))
+
+
+@app.command()
+def retry(
+    context: typer.Context,
+    ids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ID", help="Scans that failed, by id.", show_default="list those that failed"),
+    ] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="All scans of the inbox that failed.")] = False,
+    as_json: Json = False,
+    settings: SettingsFile = None,
+    quiet: Quiet = False,
+) -> None:
+    """Put scans that failed back into the inbox and the queue; without any, list them with their ids."""
+    from processor.commands.retry import retry
+
+    loaded, words = _load(context, settings), words_of(context, quiet)
+    raise typer.Exit(retry(loaded, ids or [], failed=failed, as_json=as_json, words=words))
 
 
 @app.command()

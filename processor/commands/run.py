@@ -18,6 +18,7 @@ from processor.custody import Custody
 from processor.daemon import Daemon, Stop
 from processor.engines.local import LocalEngine
 from processor.errors import Exit
+from processor.metrics import exported
 from processor.results.database import open_database
 from processor.results.tally import Tally
 from processor.settings import LoadedSettings
@@ -27,7 +28,15 @@ MODELS = "models"
 """Beside the staged outputs of scans, whose folders are numbers: the copies of the models that read them."""
 
 
-def run(settings: LoadedSettings, paths: Sequence[Path], *, once: bool, as_json: bool, words: Words) -> Exit:
+def run(
+    settings: LoadedSettings,
+    paths: Sequence[Path],
+    *,
+    once: bool,
+    as_json: bool,
+    words: Words,
+    metrics_port: int | None = None,
+) -> Exit:
     """Reads what lies at `paths` (none: the inbox), and, unless `once`, what arrives until it is stopped.
 
     Everything that would stop a later scan is checked before the first one is touched.
@@ -41,7 +50,11 @@ def run(settings: LoadedSettings, paths: Sequence[Path], *, once: bool, as_json:
     database = open_database(settings.database_url)
     engine = LocalEngine(settings, settings.values.workers.resolved_count())
     stop = Stop()
-    with start.staging(settings.results) as staging, Progression(words, once) as listener:
+    with (
+        start.staging(settings.results) as staging,
+        Progression(words, once) as listener,
+        exported(metrics_port, database, settings.results),
+    ):
         custody = Custody(
             database,
             inbox=settings.inbox.resolve(),
