@@ -151,6 +151,7 @@ def crowd(
         (inbox / name).parent.mkdir(parents=True, exist_ok=True)
         (inbox / name).write_bytes(content)
     (inbox / "dangling.png").symlink_to("nowhere")
+    (inbox / "link.png").symlink_to("same.png")
     os.mkfifo(inbox / "pipe.png")
     (home / "settings.toml").write_text("")
     done = subprocess.run(
@@ -223,8 +224,9 @@ def test_a_page_without_numbers_is_a_result(crowd: tuple[Path, Counts, str]) -> 
 def test_the_inbox_is_empty_but_for_what_is_no_scan(crowd: tuple[Path, Counts, str]) -> None:
     home, _, err = crowd
     left = sorted(path.name for path in (home / "inbox").rglob("*") if not path.is_dir())
-    assert left == [".hidden.png", "notes.txt", "pipe.png", "unfinished.png.part"]
+    assert left == [".hidden.png", "link.png", "notes.txt", "pipe.png", "unfinished.png.part"]
     assert "pipe.png is no file" in err
+    assert "link.png is a link" in err
 
 
 def test_no_unfinished_output_is_left(crowd: tuple[Path, Counts, str]) -> None:

@@ -1,5 +1,6 @@
 """Lists what lies in an inbox: every scan, and what could be taken for one."""
 
+import errno
 import hashlib
 import os
 import stat
@@ -67,18 +68,16 @@ def look(path: Path, root: Path, file: str, warn: Warn, *, named: bool = False) 
 
     A link is followed only where a person `named` it. One that lies in an inbox would let whoever may drop
     files there read any other; where it leads to a scan in the same inbox, that is read in its own place.
+    One that leads nowhere is a scan that cannot be read.
     """
     try:
-        facts = path.lstat()
-        fault = None
+        facts, fault = path.lstat(), None
         if stat.S_ISLNK(facts.st_mode):
-            if not named:
+            fault = _fault_of_link(path, named)
+            if fault is None and not named:
                 warn(f"{path} is a link and was left alone: drop in the file itself.")
                 return None
-            try:
-                facts = path.stat()
-            except OSError:
-                fault = f"is a link to {path.readlink()}, which cannot be reached"
+            facts = facts if fault else path.stat()
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -96,6 +95,16 @@ def look(path: Path, root: Path, file: str, warn: Warn, *, named: bool = False) 
         named=named,
         fault=fault,
     )
+
+
+def _fault_of_link(path: Path, named: bool) -> str | None:
+    """What speaks against a link: that it leads nowhere, or, if `named`, to where we may not go."""
+    try:
+        path.stat()
+    except OSError as error:
+        if named or error.errno in {errno.ENOENT, errno.ELOOP}:
+            return f"is a link to {path.readlink()}, which cannot be reached"
+    return None
 
 
 def fingerprint(found: Found) -> tuple[str, str | None]:
