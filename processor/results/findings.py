@@ -1,4 +1,4 @@
-"""What a verification finds: each finding is a value that says what is, what should be, and who can mend it."""
+"""What a verification finds: values that say what is, what should be, and who can mend it."""
 
 from collections import Counter
 from dataclasses import dataclass, field

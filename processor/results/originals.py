@@ -2,13 +2,23 @@
 
 import hashlib
 import json
+import os
 import re
 import shutil
+from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from processor.errors import BadScan, DigitInboxError, Transient
-from processor.results.publish import move_original, output_name, stored_name, whole, write_whole
+from processor.results.publish import (
+    HASH_DIGITS,
+    move_original,
+    output_name,
+    stored_name,
+    sync_folder,
+    whole,
+    write_whole,
+)
 
 PROCESSED = "processed"
 FAILED = "failed"
@@ -25,25 +35,67 @@ def kept_name(file: str, sha256: str) -> str:
 
 def move_processed(path: Path, file: str, sha256: str, results: Path) -> None:
     """Moves a scan that was read (or known already) out of the inbox. Raises Transient."""
-    _move(path, results / PROCESSED / kept_name(file, sha256))
+    _move(path, results / PROCESSED / kept_name(file, sha256), sha256)
 
 
 def move_failed(path: Path, file: str, sha256: str, results: Path) -> None:
     """Moves a scan that failed out of the inbox, beside its report. Raises Transient."""
-    _move(path, results / FAILED / kept_name(file, sha256))
+    _move(path, results / FAILED / kept_name(file, sha256), sha256)
+
+
+def own_name(file: str, sha256: str) -> str:
+    """The name that a scan had before it was kept under `<stem>-<hash><suffix>`, however often it was.
+
+    Whoever takes a failed scan back into the inbox by hand leaves it that name, and a second failure would
+    double it.
+    """
+    path = PurePosixPath(file)
+    stem, mark = path.stem, f"-{sha256[:HASH_DIGITS]}"
+    while stem.endswith(mark) and stem != mark:
+        stem = stem.removesuffix(mark)
+    return str(path.with_name(stem + path.suffix)) if stem != path.stem else file
+
+
+def failed_names(file: str, sha256: str) -> list[str]:
+    """The names that a scan may be kept under among the failed: as it is called, and as it once was."""
+    return list(dict.fromkeys(kept_name(name, sha256) for name in (file, own_name(file, sha256))))
 
 
 def report_failure(
     path: Path, file: str, sha256: str, error: DigitInboxError, when: datetime, results: Path
 ) -> None:
     """Writes `failed/<name><suffix>.json`: what is wrong with the scan, and what to do. Raises Transient."""
+    write_report(
+        path,
+        file,
+        sha256,
+        error=type(error).__name__,
+        message=error.message,
+        remedy=error.remedy,
+        when=when,
+        results=results,
+    )
+
+
+def write_report(
+    path: Path,
+    file: str,
+    sha256: str,
+    *,
+    error: str,
+    message: str,
+    remedy: str,
+    when: datetime,
+    results: Path,
+) -> None:
+    """The same for a failure that the records tell of. Raises Transient."""
     report = {
         "file": stored_name(file),
         "original": stored_name(str(path)),
         "sha256": sha256,
-        "error": type(error).__name__,
-        "message": stored_name(error.message),
-        "remedy": stored_name(error.remedy),
+        "error": error,
+        "message": stored_name(message),
+        "remedy": stored_name(remedy),
         "when": when.isoformat(timespec="seconds"),
     }
     text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
@@ -51,8 +103,64 @@ def report_failure(
 
 
 def withdraw_failure(file: str, sha256: str, results: Path) -> None:
-    """Removes the report of a scan that failed once and was read now."""
-    _report(file, sha256, results).unlink(missing_ok=True)
+    """Takes away what tells of a failure of a scan that was read now.
+
+    The report goes; an original that still lies beside it (it was copied back, not moved) joins those that
+    were read. What cannot be moved stays: the scan was read all the same.
+    """
+    for name in failed_names(file, sha256):
+        left = results / FAILED / name
+        with suppress(OSError, Transient):
+            left.with_name(f"{name}.json").unlink(missing_ok=True)
+            if left.is_file():
+                move_original(left, results / PROCESSED / name)
+
+
+def put_back(kept: Path, target: Path, sha256: str) -> bool:
+    """Moves a failed original to `target` in the inbox, never over another file; whether it lies there now.
+
+    Where the same content lies there already, that is the scan, and the kept one stays. Raises BadScan where
+    something else lies there, Transient where the disk refuses.
+    """
+    if not os.path.lexists(kept):
+        return _holds(target, sha256)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _link_or_move(kept, target)
+    except FileExistsError:
+        if not _holds(target, sha256):
+            raise BadScan(
+                f"Another file lies at {target} by now.", "Move it away, or let it be read first."
+            ) from None
+    except OSError as error:
+        raise Transient(
+            f"{kept} cannot be put back to {target}: {error.strerror or error}.",
+            "Mend that, then retry it once more.",
+        ) from error
+    return True
+
+
+def _holds(path: Path, sha256: str) -> bool:
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest() == sha256
+    except OSError:
+        return False
+
+
+def _link_or_move(kept: Path, target: Path) -> None:
+    """A link is refused where there is a file, in one step; file systems without links get a look first."""
+    try:
+        os.link(kept, target, follow_symlinks=False)
+    except FileExistsError:
+        raise
+    except OSError:
+        if os.path.lexists(target):
+            raise FileExistsError(target) from None
+        move_original(kept, target)
+    else:
+        sync_folder(target.parent)
+        kept.unlink()
 
 
 def find_original(source: Path, file: str, sha256: str, results: Path) -> Path:
@@ -62,13 +170,10 @@ def find_original(source: Path, file: str, sha256: str, results: Path) -> Path:
     """
     changed = None
     for path in (results / PROCESSED / kept_name(file, sha256), source / file):
-        try:
-            with path.open("rb") as stream:
-                if hashlib.file_digest(stream, "sha256").hexdigest() == sha256:
-                    return path
+        if _holds(path, sha256):
+            return path
+        if os.access(path, os.R_OK) and path.is_file():
             changed = path
-        except OSError:
-            continue
     if changed is not None:
         raise BadScan(
             f"{file}: {changed} was changed after it was read.",
@@ -84,9 +189,9 @@ def _report(file: str, sha256: str, results: Path) -> Path:
     return results / FAILED / f"{kept_name(file, sha256)}.json"
 
 
-def _move(path: Path, target: Path) -> None:
+def _move(path: Path, target: Path, sha256: str) -> None:
     if not path.is_symlink():
-        move_original(path, target)
+        move_original(path, target, sha256=sha256)
         return
     # A link that moves to another folder may point nowhere there: its content is kept, and the link goes.
     try:
