@@ -93,6 +93,8 @@ scans = Table(
     UniqueConstraint("source", "file", "sha256", name="one_row_a_place_and_content"),
     Index("scans_by_state", "state", "attempts", "id"),
     Index("scans_by_due", "state", "not_before"),
+    # The unique one below leaves duplicates out, so that a look for all rows of a content cannot use it.
+    Index("scans_by_content", "sha256"),
     Index("scans_by_file", "file"),
     Index("scans_by_finish", "finished_at"),
     Index("scans_by_first", "duplicate_of"),
