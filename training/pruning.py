@@ -109,7 +109,8 @@ def used_names(settings: LoadedSettings) -> set[str]:
     """
     if not database_is_there(settings):
         return set()
-    engine = open_read_only(settings.database_url)
+    # The names of models stand in the same columns since the first version.
+    engine = open_read_only(settings.database_url, older=True)
     try:
         with reading(engine) as connection:
             known = connection.scalars(select(model_rows.c.name)).all()
