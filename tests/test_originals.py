@@ -1,5 +1,6 @@
 """Originals: moved once, never lost, and a report beside one that failed."""
 
+import hashlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from processor.results.originals import (
 from tests.stand_ins import drop
 
 SHA = "0123456789abcdef" * 4
+CONTENT_SHA = hashlib.sha256(b"bytes").hexdigest()
 NOW = datetime(2026, 3, 1, 12, 30, 5, 123, tzinfo=UTC)
 
 
@@ -35,9 +37,16 @@ def test_the_name_an_original_is_kept_under(file: str, kept: str) -> None:
 
 def test_an_original_moves_whole(tmp_path: Path) -> None:
     path = drop(tmp_path, "inbox/form.png", b"bytes")
-    move_processed(path, "form.png", SHA, tmp_path / "results")
+    (tmp_path / "results").mkdir()
+    move_processed(path, "form.png", CONTENT_SHA, tmp_path / "results")
     assert not path.exists()
-    assert (tmp_path / "results/processed/form-0123456789ab.png").read_bytes() == b"bytes"
+    assert (tmp_path / "results/processed" / kept_name("form.png", CONTENT_SHA)).read_bytes() == b"bytes"
+
+
+def test_what_came_under_its_name_since_stays(tmp_path: Path) -> None:
+    path = drop(tmp_path, "inbox/form.png", b"another scan")
+    move_processed(path, "form.png", CONTENT_SHA, tmp_path / "results")
+    assert path.read_bytes() == b"another scan"
 
 
 def test_a_linked_original_is_kept_by_its_content(tmp_path: Path) -> None:
@@ -64,7 +73,7 @@ def test_an_original_that_cannot_move_stays(tmp_path: Path) -> None:
     path = drop(tmp_path, "inbox/form.png", b"bytes")
     drop(tmp_path, "results/processed", "a file where the folder should be")
     with pytest.raises(Transient, match="processed"):
-        move_processed(path, "form.png", SHA, tmp_path / "results")
+        move_processed(path, "form.png", CONTENT_SHA, tmp_path / "results")
     assert path.read_bytes() == b"bytes"
 
 

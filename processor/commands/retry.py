@@ -92,6 +92,8 @@ def _retry(holdings: Holdings, row: Any) -> Retried:
     kept = holdings.results / FAILED / kept_name(file, row.sha256)
     own = own_name(file, row.sha256)
     try:
+        if not source.is_dir():
+            raise Transient(f"The inbox {source} is not there.", "Bring it back, then retry once more.")
         here = source / own
         if not put_back(kept, here, row.sha256):
             here = source / file

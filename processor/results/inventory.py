@@ -174,7 +174,8 @@ def _was_succeeded(holdings: Holdings, scan: Any) -> bool:
 def _check_waiting(holdings: Holdings, scan: Any, looked: Looked) -> Iterator[Finding]:
     source, file = place_of(scan)
     here = source / file
-    if os.path.lexists(here):
+    kept = holdings.results / PROCESSED / kept_name(file, scan.sha256)
+    if os.path.lexists(here) or content_of(kept, looked) == scan.sha256:
         return
     if is_away(source, here) and source != holdings.inbox:
         looked.away[str(source)] += 1
