@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, ResourceClosedError
 
 from processor.errors import BadCommand, BadDatabase
 from processor.records import ScanState, Status
-from processor.results.database import reading
+from processor.results.database import columns_of, reading
 from processor.results.publish import stored_name
 from processor.results.schema import digits, numbers, pages, refused_models, scans, two_readings
 from processor.results.schema import readings as readings_view
@@ -123,6 +123,9 @@ def summary(engine: Engine) -> Summary:
 def refusal(engine: Engine) -> Fields | None:
     """The model that the last run could not use: `name`, `reason`, `in_use` instead, `at`; else `None`."""
     with reading(engine) as connection:
+        # `status` looks at databases of earlier versions, too.
+        if not columns_of(connection, refused_models):
+            return None
         kept = refused_models.c
         found = connection.execute(select(kept.name, kept.reason, kept.in_use, kept.at)).mappings().first()
         return dict(found) if found else None
