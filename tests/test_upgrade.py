@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,9 @@ from sqlalchemy import Engine, create_engine, event, text
 from processor import __version__
 from processor.errors import BadDatabase, Exit
 from processor.intake.queue import claim
-from processor.results.database import open_database, open_read_only, reading
-from processor.results.queries import run_select, scan_report, summary
-from processor.results.schema import REVISIONS, metadata
+from processor.results.database import columns_of, open_database, open_read_only, reading
+from processor.results.queries import readings, refusal, run_select, scan_report, summary
+from processor.results.schema import REVISIONS, metadata, two_readings
 from processor.results.snapshot import keep_copy
 
 DUMP = Path(__file__).parent / "data" / "results-0001.sql"
@@ -285,8 +285,14 @@ def test_who_only_reads_is_told_what_brings_it_up_to_date(old: Path, tmp_path: P
     assert old.read_bytes() == before
 
 
-def test_a_query_reads_it_as_it_is(old: Path) -> None:
+def test_sums_readings_and_queries_are_had_of_it_as_it_is(old: Path) -> None:
+    with closing(sqlite3.connect(old)) as connection:
+        connection.executescript(EARLIER_STILL)
     only = open_read_only(url_of(old), older=True)
+    assert (summary(only).seen, summary(only).numbers, refusal(only)) == (5, 2, None)
+    assert list(readings(only, "a.p*", since=NOW - timedelta(days=9))["text"]) == ["1256", "7"]
+    with reading(only) as transaction:
+        assert columns_of(transaction, two_readings) == []
     assert run_select(only, "SELECT digits FROM readings ORDER BY position")[1] == [("1256",), ("7",)]
     only.dispose()
     assert [file.name for file in old.parent.iterdir()] == ["results.db"]

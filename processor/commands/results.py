@@ -40,7 +40,7 @@ def results(
     """Prints the numbers that match, a row each. Raises BadDatabase, BadCommand."""
     moment = None if since is None else parse_since(since, datetime.now(UTC))
     form = _format(form, output, "table")
-    with _closing(open_database(settings.database_url, create=False)) as database:
+    with _closing(open_read_only(settings.database_url, older=True)) as database:
         frame = readings(database, file, status, moment)
     if form == "table":
         shown = [

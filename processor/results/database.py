@@ -57,7 +57,7 @@ def open_read_only(url: str, *, copy_in: Path | None = None, older: bool = False
 
     With `copy_in`, a folder, they read a copy there of a SQLite database as it stands now: no file beside the
     database is made or changed then, not even SQLite's own. With `older`, the tables may be an earlier
-    version's: the two views are the same in all of them.
+    version's: the two views are the same in all of them, and `columns_of` tells what a table has.
     Raises BadDatabase where there is no database, or no tables in it yet.
     """
     engine = engine_of(url)
@@ -220,7 +220,7 @@ def _remove_journal(path: Path) -> None:
 
 
 def columns_of(connection: Connection, known: Table | TableClause) -> list[ColumnClause[Any]]:
-    """The columns of a table or view that this database has; none where it lacks the whole table."""
+    """The columns that a table or view has in a database that may be older; none where it is not there."""
     inspector = inspect(connection)
     if not inspector.has_table(known.name):
         return []
