@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from processor.daemon import Place
 from processor.errors import BadCommand, BadSettings
+from processor.intake.arrivals import Place
 from processor.prediction.archive import ModelFolder, find_model
 from processor.settings import LoadedSettings
 
