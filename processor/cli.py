@@ -148,11 +148,22 @@ def read(
 def status(
     context: typer.Context, as_json: Json = False, settings: SettingsFile = None, quiet: Quiet = False
 ) -> None:
-    """Count what the database holds: scans by state, pages, numbers, digits."""
+    """Show how the runs are, what waits, and what the database holds: scans, pages, numbers, digits."""
     from processor.commands.status import status
 
     words_of(context, quiet)
     status(_load(context, settings), as_json=as_json)
+
+
+@app.command()
+def health(
+    context: typer.Context, as_json: Json = False, settings: SettingsFile = None, quiet: Quiet = False
+) -> None:
+    """Tell whether a daemon of these settings works on this machine: exit code 0 where it does, else 1."""
+    from processor.commands.health import health
+
+    words_of(context, quiet)
+    raise typer.Exit(health(lambda: _load(context, settings), as_json=as_json))
 
 
 @app.command()
@@ -324,6 +335,17 @@ def retry(
 
     loaded, words = _load(context, settings), words_of(context, quiet)
     raise typer.Exit(retry(loaded, ids or [], failed=failed, as_json=as_json, words=words))
+
+
+@app.command()
+def doctor(
+    context: typer.Context, as_json: Json = False, settings: SettingsFile = None, quiet: Quiet = False
+) -> None:
+    """Check everything that a run needs: settings, folders, database, model, events, machine."""
+    from processor.commands.doctor import doctor
+
+    words_of(context, quiet)
+    raise typer.Exit(doctor(_load(context, settings), as_json=as_json))
 
 
 @app.command()

@@ -40,7 +40,7 @@ def retry(settings: LoadedSettings, ids: Sequence[str], *, failed: bool, as_json
         raise BadCommand(
             "--failed names all scans that failed; ids name some of them.", "Give one or the other."
         )
-    database = open_database(settings.database_url, create=bool(ids) or failed)
+    database = open_database(settings.database_url, create=False)
     try:
         holdings = Holdings(
             database=database, inbox=settings.inbox.resolve(), results=settings.results.resolve()

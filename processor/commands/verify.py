@@ -33,7 +33,7 @@ def verify(
     """Prints what is off; with `repair`, what was mended and what is still off then. Raises BadDatabase."""
     started = time.monotonic()
     mended: list[Finding] = []
-    database = open_database(settings.database_url, create=repair)
+    database = open_database(settings.database_url, create=False)
     try:
         holdings = Holdings(
             database=database, inbox=settings.inbox.resolve(), results=settings.results.resolve()
