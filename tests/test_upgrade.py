@@ -183,6 +183,21 @@ def test_a_copy_holds_what_stands_only_in_the_journal_yet(path: Path) -> None:
         assert rows(keep_copy(path, "before-0009")) == {"kept": [{"value": 1}]}
 
 
+def test_a_copy_that_was_cut_off_is_begun_anew(old: Path) -> None:
+    before = rows(old)
+    old.with_name(f".results.db.before-{TODAY}.part").write_bytes(old.read_bytes()[:5000])
+    open_database(url_of(old)).dispose()
+    assert {file.name for file in old.parent.iterdir()} == {"results.db", COPY}
+    assert rows(old.with_name(COPY)) == before
+
+
+def test_an_index_that_somebody_dropped_is_no_hindrance(old: Path) -> None:
+    with closing(sqlite3.connect(old)) as connection:
+        connection.execute("DROP INDEX numbers_by_status")
+    open_database(url_of(old)).dispose()
+    assert revision_of(old) == [TODAY]
+
+
 def test_without_a_copy_nothing_is_changed(old: Path) -> None:
     before = old.read_bytes()
     old.with_name(f".results.db.before-{TODAY}.part").mkdir()

@@ -26,7 +26,7 @@ def upgrade() -> None:
     op.add_column("scans", Column("kills", Integer, nullable=False, server_default=text("0")))
     op.create_index("scans_by_due", "scans", ["state", "not_before"])
     op.create_index("scans_by_content", "scans", ["sha256"])
-    op.drop_index("numbers_by_status", "numbers")
+    op.drop_index("numbers_by_status", "numbers", if_exists=True)
     op.create_index("numbers_by_certainty", "numbers", ["status", "confidence"])
     op.create_table(
         "outputs",
