@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -23,6 +23,14 @@ ENV_PREFIX = "PROCESSOR_"
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_nul(cls, value: Any) -> Any:
+        """No file, model or address has one in its name; the system would refuse it later, in other words."""
+        if any(isinstance(text, str) and "\0" in text for text in (value if _is_list(value) else [value])):
+            raise ValueError("it must not hold a NUL character")
+        return value
 
 
 class Paths(Section):
@@ -234,6 +242,10 @@ def load(file: Path | None = None, flags: dict[str, Any] | None = None) -> Loade
     return LoadedSettings(settings, base, file, origins)
 
 
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple)
+
+
 def _section_of(field: Any) -> dict[str, Any]:
     fields: dict[str, Any] = field.annotation.model_fields
     return fields
@@ -303,7 +315,8 @@ def _explain(error: ValidationError, origins: dict[str, str]) -> str:
             known = ", ".join(_section_of(Settings.model_fields[str(fault["loc"][0])]))
             lines.append(f"{origin}: there is no setting {where}; this section has {known}.")
         else:
-            lines.append(f"{origin}: {where} = {fault['input']!r} is refused: {fault['msg']}.")
+            why = fault["msg"].removeprefix("Value error, ")
+            lines.append(f"{origin}: {where} = {fault['input']!r} is refused: {why}.")
     return "\n".join(dict.fromkeys(lines))
 
 

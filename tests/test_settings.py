@@ -247,3 +247,19 @@ def test_ranges_and_choices_are_told() -> None:
 def test_the_file_in_the_checkout_is_what_config_init_writes() -> None:
     shipped = Path(__file__).resolve().parent.parent / FILE_NAME
     assert shipped.read_text("utf-8") == default_file()
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ('[paths]\ninbox = "in\\u0000box"', "paths.inbox"),
+        ('[database]\nurl = "sqlite:///a\\u0000.db"', "database.url"),
+        ('[intake]\nignore = ["a", "b\\u0000"]', "intake.ignore"),
+        ('[recognition]\nmodel = "\\u0000"', "recognition.model"),
+    ],
+)
+def test_a_nul_in_a_name_is_refused_where_it_stands(home: Path, line: str, key: str) -> None:
+    said = refusal(write(home, line))
+    assert f"{key} = " in said
+    assert "NUL" in said
+    assert "\0" not in said

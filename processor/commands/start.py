@@ -1,17 +1,21 @@
 """What must be right before the first scan is touched, and which places a run looks at."""
 
+import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from processor.errors import BadCommand, BadSettings
 from processor.intake.arrivals import Place
-from processor.prediction.archive import ModelFolder, find_model
+from processor.prediction.archive import CURRENT, ModelFolder, find_model
 from processor.settings import LoadedSettings
+from processor.trust import doubt, lies_within
+
+log = logging.getLogger(__name__)
 
 STAGING = ".staging"
 STALE_STAGING = timedelta(days=1)
@@ -27,6 +31,8 @@ def check_settings(settings: LoadedSettings) -> None:
             f"({settings.origins['workers.engine']}).",
             "Set it to 'local'.",
         )
+    if settings.file is not None:
+        _warn_of_others("settings", [settings.file.parent, settings.file])
 
 
 def check_folders(settings: LoadedSettings) -> None:
@@ -35,7 +41,7 @@ def check_folders(settings: LoadedSettings) -> None:
     Raises BadSettings where one is missing, not writable, inside the other, or short of space.
     """
     inbox, results = settings.inbox.resolve(), settings.results.resolve()
-    if inbox.is_relative_to(results) or results.is_relative_to(inbox):
+    if lies_within(inbox, results) or lies_within(results, inbox):
         raise BadSettings(
             f"paths.inbox = {inbox} and paths.results = {results} lie one inside the other: "
             "annotated pages would be read as scans.",
@@ -54,7 +60,10 @@ def check_folders(settings: LoadedSettings) -> None:
 
 def check_model(settings: LoadedSettings) -> ModelFolder:
     """The model that will read, its hashes compared. Raises BadModel."""
-    return find_model(settings.models_archive, settings.values.recognition.model)
+    archive = settings.models_archive
+    model = find_model(archive, settings.values.recognition.model)
+    _warn_of_others(f"model {model.name}", [archive, archive / CURRENT, model.path, *model.path.iterdir()])
+    return model
 
 
 def places(settings: LoadedSettings, paths: Sequence[Path]) -> list[Place]:
@@ -97,6 +106,12 @@ def staging(results: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _warn_of_others(what: str, paths: Iterable[Path]) -> None:
+    """Whoever may change them decides what is read, where the results go, and what is taken for a digit."""
+    if (text := doubt(what, paths)) is not None:
+        log.warning("%s", text, extra={"event": "start.open_to_others"})
 
 
 def _file_place(path: Path, inbox: Path) -> Place:

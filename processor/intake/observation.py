@@ -156,7 +156,10 @@ if sys.platform == "linux":
             """The observer was stopped."""
 
         def on_queue_overflow(self) -> None:
-            log.warning("More happened at once than the system announces: the inbox is listed anew.")
+            log.warning(
+                "More happened at once than the system announces: the inbox is listed anew.",
+                extra={"event": "watch.overflowed"},
+            )
             self._hint()
 
     class _Observer(InotifyObserver):

@@ -180,7 +180,11 @@ class _Folder:
             if prove or self._started_on != identity(self.watch.path):
                 self.start()
         elif not self._observation.is_whole():
-            log.warning("The watch on %s has ended; it is started anew.", self.watch.path)
+            log.warning(
+                "The watch on %s has ended; it is started anew.",
+                self.watch.path,
+                extra={"event": "watch.restarted"},
+            )
             self.stop()
             self._note(restarts=self.watch.restarts + 1)
             self.start()
@@ -238,7 +242,7 @@ class _Folder:
     def _warn(self, message: str) -> None:
         """No warning is given twice."""
         if message not in self._warned:
-            log.warning("%s", message)
+            log.warning("%s", message, extra={"event": "watch.doubted"})
         self._warned.add(message)
 
 
