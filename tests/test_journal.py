@@ -27,7 +27,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def no_shared_memory(path: Path) -> Iterator[Path]:
     """Where the probe's file of shared memory would stand, stands a folder: SQLite can open neither."""
-    blocked = path.with_name(f".{path.name}.{os.getpid()}.part-shm")
+    blocked = path.with_name(f".{os.getpid():016x}.part-shm")
     blocked.mkdir()
     yield blocked
     if blocked.exists():
@@ -105,6 +105,24 @@ class TestRollbackJournal:
         assert mode_of(path) == "wal"
         assert len(warned(caplog)) == 1
         with closing(sqlite3.connect(path)) as connection:
+            assert connection.execute("SELECT digits FROM readings").fetchall() == [("7",)]
+
+    def test_what_a_crash_left_in_the_wal_is_taken_over_without_shared_memory(
+        self, path: Path, tmp_path: Path, no_shared_memory: Path
+    ) -> None:
+        no_shared_memory.rmdir()
+        left = tmp_path / "left"
+        left.mkdir()
+        engine = open_database(url_of(path))
+        fill(engine)
+        for suffix in ("", "-wal"):
+            (left / f"results.db{suffix}").write_bytes(path.with_name(f"results.db{suffix}").read_bytes())
+        engine.dispose()
+        for blocked in (f"{no_shared_memory.name}", "results.db-shm"):
+            (left / blocked).mkdir()
+        assert mode_of(left / "results.db") == "delete"
+        assert not (left / "results.db-wal").exists()
+        with closing(sqlite3.connect(left / "results.db")) as connection:
             assert connection.execute("SELECT digits FROM readings").fetchall() == [("7",)]
 
     def test_waits_until_nobody_has_the_wal_any_more(self, path: Path, no_shared_memory: Path) -> None:

@@ -35,7 +35,8 @@ def unfit_for_wal(path: Path) -> str | None:
     kind = file_system(path)
     if kind in NETWORK_FILE_SYSTEMS:
         return f"lies on a network drive ({kind})"
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # A name that `processor verify` knows for one of an unfinished file, should the process be killed here.
+    scratch = path.with_name(f".{os.getpid():016x}.part")
     try:
         return _try_wal(scratch) if _can_be_written(scratch) else None
     except sqlite3.Error as error:
