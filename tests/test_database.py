@@ -266,6 +266,10 @@ class TestOpening:
         assert "missing" in error.message
         assert str(tmp_path / "gone") in error.remedy
 
+    def test_a_link_to_itself_is_no_database(self, path: Path) -> None:
+        path.symlink_to(path)
+        assert "cannot be" in refused(path).message
+
     def test_a_folder_is_no_database(self, tmp_path: Path) -> None:
         assert "no file" in refused(tmp_path).message
 

@@ -23,14 +23,14 @@ NETWORK_FILE_SYSTEMS = frozenset(
 """As the mount table names them: another machine may hold the same file, which no probe on this one shows."""
 
 _VERSION_BYTES = slice(18, 20)
-_MAY_PASS = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL")
+_OF_SHARED_MEMORY = ("SQLITE_IOERR_SHM", "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PROTOCOL")
 
 
 def unfit_for_wal(path: Path) -> str | None:
     """Why the database `path` cannot be in WAL mode: the end of a sentence about it; `None` where it can.
 
     The mount table tells of network drives. Elsewhere two connections to a scratch database beside it write
-    and read by turns. What fails without WAL, too, is no reason, nor is what may pass, as a full disk.
+    and read by turns. What fails without WAL, too, is no reason, nor is a fault that may pass.
     """
     kind = file_system(path)
     if kind in NETWORK_FILE_SYSTEMS:
@@ -40,8 +40,8 @@ def unfit_for_wal(path: Path) -> str | None:
     try:
         return _try_wal(scratch) if _can_be_written(scratch) else None
     except sqlite3.Error as error:
-        passes = getattr(error, "sqlite_errorname", "").startswith(_MAY_PASS)
-        return None if passes else f"lies where SQLite's WAL mode fails ({error})"
+        tells = getattr(error, "sqlite_errorname", "").startswith(_OF_SHARED_MEMORY)
+        return f"lies where SQLite's WAL mode fails ({error})" if tells else None
     finally:
         for suffix in ("", "-wal", "-shm", "-journal"):
             with suppress(OSError):
@@ -50,8 +50,11 @@ def unfit_for_wal(path: Path) -> str | None:
 
 def file_system(path: Path) -> str:
     """The type of the file system that holds `path`, as the mount table names it; empty where none does."""
-    real = path.resolve()
-    mounts = psutil.disk_partitions(all=True)
+    real = Path(os.path.realpath(path))  # which, unlike `resolve`, says nothing of a link to itself
+    try:
+        mounts = psutil.disk_partitions(all=True)
+    except (OSError, psutil.Error):
+        return ""
     # The longest mount point holds it, and of several mounts at one point the last one covers the others.
     holding = [mount for mount in mounts if real.is_relative_to(mount.mountpoint)]
     if not holding:
