@@ -4,12 +4,15 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from processor.commands import start
 from processor.commands.console import Words, print_json, print_line, print_table
-from processor.errors import BadCommand, BadScan, Exit
+from processor.engines.tasks import attempt_file
+from processor.errors import BadCommand, BadScan, DigitInboxError, Exit, Transient
+from processor.intake.opening import open_regular
 from processor.pages.scans import decode
 from processor.pipeline import Reader, load_reader, read_page
 from processor.records import Box, DigitReading, PageReading, Status
@@ -17,6 +20,7 @@ from processor.results.annotate import annotate
 from processor.results.contact_sheet import contact_sheet
 from processor.results.publish import output_name
 from processor.settings import LoadedSettings
+from processor.trust import lies_within
 
 
 def read(
@@ -28,17 +32,23 @@ def read(
     """
     start.check_settings(settings)
     if save is not None:
+        if lies_within(save, settings.inbox):
+            raise BadCommand(
+                f"--save {save} lies in the inbox: the pictures would be read as scans.",
+                "Name another folder.",
+            )
         with _saving(save):
             save.mkdir(parents=True, exist_ok=True)
     session = _Session(settings, load_reader(settings), save)
     scans: list[dict[str, Any]] = []
     for image in images:
-        try:
-            pages = session.read(image)
-        except BadScan as error:
-            words.fail(error)
-            scans.append({"file": str(image), "error": error.message, "remedy": error.remedy, "pages": []})
+        pages = attempt_file(str(image), partial(session.read, image))
+        if isinstance(pages, BadScan | Transient):
+            words.fail(pages)
+            scans.append({"file": str(image), "error": pages.message, "remedy": pages.remedy, "pages": []})
             continue
+        if isinstance(pages, DigitInboxError):
+            raise pages
         scans.append({"file": str(image), "error": None, "pages": [_document(page) for page in pages]})
         if not as_json:
             for page in pages:
@@ -61,7 +71,8 @@ class _Session:
     def read(self, image: Path) -> list[PageReading]:
         """Every page of the scan. Raises BadScan, and BadCommand where its pictures cannot be saved."""
         try:
-            data = image.read_bytes()
+            with open_regular(image) as stream:
+                data = stream.read()
         except OSError as error:
             raise BadScan(
                 f"{image} cannot be read: {error.strerror}.", "Check the name and the rights."

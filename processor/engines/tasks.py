@@ -80,13 +80,13 @@ class Engine(Protocol):
 def attempt(task: ScanTask, read: Callable[[ScanTask], ScanResult]) -> ScanResult | DigitInboxError:
     """The job boundary: whatever one scan does to the reader stays with that scan."""
     with about(scan=task.id, file=task.file):
-        return _attempt(
-            lambda: read(task),
-            task.file,
-            "read",
-            BadScan,
-            "This is a fault of the program: please report it, with the scan if it may be shown.",
-        )
+        return attempt_file(task.file, lambda: read(task))
+
+
+def attempt_file(file: str, read: Callable[[], Done]) -> Done | DigitInboxError:
+    """The same boundary around a file that is read here and now, without a task."""
+    remedy = "This is a fault of the program: please report it, with the scan if it may be shown."
+    return _attempt(read, file, "read", BadScan, remedy)
 
 
 def attempt_model(folder: Path, load: Callable[[], Done]) -> Done | DigitInboxError:
