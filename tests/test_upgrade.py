@@ -229,6 +229,30 @@ def test_a_step_that_fails_leaves_the_database_as_it_was(old: Path) -> None:
     assert len(list(old.parent.glob("*.bak"))) == 2
 
 
+def test_a_commit_that_fails_leaves_the_database_as_it_was(
+    old: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before, shapes = rows(old), made(old)
+
+    def refuse(connection: sqlite3.Connection, _: object) -> None:
+        def decide(action: int, what: str | None, *_: str | None) -> int:
+            ends = action == sqlite3.SQLITE_TRANSACTION and what == "COMMIT" and connection.total_changes > 0
+            return sqlite3.SQLITE_DENY if ends else sqlite3.SQLITE_OK
+
+        connection.set_authorizer(decide)
+
+    event.listen(Engine, "connect", refuse)
+    try:
+        error = refused(old)
+    finally:
+        event.remove(Engine, "connect", refuse)
+    assert "not authorized. Nothing was changed." in error.message
+    assert caplog.records == []
+    assert (rows(old), made(old)) == (before, shapes)
+    open_database(url_of(old)).dispose()
+    assert revision_of(old) == [TODAY]
+
+
 KILLED = """
 import os, signal, sys
 from sqlalchemy import Engine, event

@@ -4,7 +4,19 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
-from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, insert, inspect, select, text
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    MetaData,
+    RootTransaction,
+    String,
+    Table,
+    insert,
+    inspect,
+    select,
+    text,
+)
 from sqlalchemy.exc import SQLAlchemyError
 
 from processor import __version__
@@ -101,14 +113,14 @@ def bring_up_to_date(engine: Engine, file: Path | None) -> None:
             # that names one of its rows would go with it. Inside a transaction the switch does nothing.
             connection.detach()
             connection.connection.cursor().execute("PRAGMA foreign_keys = OFF")
-        with connection.begin():
+        with connection.begin() as transaction:
             before = stored_revision(connection)
             if before is not None and before != TODAY:
                 check_known(connection, before)
-                _step_up(connection, file, before)
+                _step_up(connection, transaction, file, before)
 
 
-def _step_up(connection: Connection, file: Path | None, before: str) -> None:
+def _step_up(connection: Connection, transaction: RootTransaction, file: Path | None, before: str) -> None:
     # Alembic takes half a second to import, which only those pay who need it.
     from alembic import command
     from alembic.config import Config
@@ -123,6 +135,7 @@ def _step_up(connection: Connection, file: Path | None, before: str) -> None:
     try:
         command.upgrade(config, "head")
         check_tables(connection)
+        transaction.commit()
     except (SQLAlchemyError, CommandError, BadDatabase) as error:
         cause = getattr(error, "orig", None) or error
         raise BadDatabase(
