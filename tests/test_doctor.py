@@ -149,6 +149,15 @@ def test_a_run_is_known_by_its_pulse(
     assert said in check.found
 
 
+@pytest.mark.skipif(os.name != "posix", reason="the rights of files are those of POSIX")
+def test_settings_that_others_can_change_are_warned_of(home: Path) -> None:
+    before = levels(checkup.rights)
+    (home / "settings.toml").chmod(0o666)
+    checks = [check for check in checkup.rights(load()) if "settings.toml" in check.found]
+    assert [check.level for check in checks] == [Level.WARNING]
+    assert before.keys() == {"rights"}
+
+
 @pytest.mark.usefixtures("office")
 def test_events_are_tried_in_the_inbox() -> None:
     assert found(checkup.events)["events"].level in {Level.OK, Level.WARNING}

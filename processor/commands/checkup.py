@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -20,14 +21,16 @@ from sqlalchemy import Engine, func, select
 
 from processor.commands import start
 from processor.engines.local import LocalEngine
-from processor.errors import Exit
+from processor.errors import BadModel, Exit
 from processor.intake.watcher import Watcher
+from processor.prediction.archive import CURRENT, find_model
 from processor.pulse import Sign, signs
 from processor.records import ScanState
 from processor.results.database import database_file, journal_mode, open_read_only, reading
 from processor.results.journal import unfit_for_wal
 from processor.results.schema import scans
 from processor.settings import ENV_PREFIX, LoadedSettings
+from processor.trust import doubt
 
 WORKER_MB = 1000.0
 """What a worker takes with its model and an A4 page of 300 dpi, and room for a larger one."""
@@ -176,7 +179,7 @@ def _run(sign: Sign, said: str, *, silent: bool) -> Check:
 
 def model(settings: LoadedSettings) -> Iterator[Check]:
     """The model is there, its hashes are right, and a worker that loads it computes what its maker did."""
-    folder = start.check_model(settings)
+    folder = find_model(settings.models_archive, settings.values.recognition.model)
     engine = LocalEngine(settings, 1)
     try:
         engine.examine(folder.path)
@@ -187,6 +190,22 @@ def model(settings: LoadedSettings) -> Iterator[Check]:
     if verdict.fault is not None:
         raise verdict.fault
     yield Check(name="model", found=f"{folder.name}: hashes right, loaded by a worker, probe computed right")
+
+
+def rights(settings: LoadedSettings) -> Iterator[Check]:
+    """Whether others than this user could change what decides what is read."""
+    archive, name = settings.models_archive, settings.values.recognition.model
+    found = []
+    if settings.file is not None:
+        found.append(doubt("settings", [settings.file.parent, settings.file]))
+    with suppress(BadModel):  # the look at the model says so
+        folder = find_model(archive, name).path
+        found.append(doubt("model", [archive, archive / CURRENT, folder, *folder.iterdir()]))
+    said = [text for text in found if text is not None]
+    for text in said:
+        yield _warning("rights", text, "chmod go-w")
+    if not said:
+        yield Check(name="rights", found="nobody else can change the settings or the model")
 
 
 def events(settings: LoadedSettings) -> Iterator[Check]:

@@ -1,5 +1,6 @@
 """`processor doctor`: whether everything that a run needs is in order, and what to do where it is not."""
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
@@ -15,6 +16,7 @@ CHECKS: dict[str, Callable[[LoadedSettings], Iterator[Check]]] = {
     "folders": checkup.folders,
     "database": checkup.database,
     "model": checkup.model,
+    "rights": checkup.rights,
     "events": checkup.events,
     "libraries": checkup.libraries,
     "machine": checkup.machine,
@@ -26,7 +28,11 @@ CHECKS: dict[str, Callable[[LoadedSettings], Iterator[Check]]] = {
 
 def doctor(settings: LoadedSettings, *, as_json: bool) -> Exit:
     """Prints what was looked at, and gives the exit code of the first fault: what a run would end with."""
-    checks = [check for name, look in CHECKS.items() for check in _looked(name, look, settings)]
+    logging.disable(logging.WARNING)  # what the looks warn of by the way is a line of its own here
+    try:
+        checks = [check for name, look in CHECKS.items() for check in _looked(name, look, settings)]
+    finally:
+        logging.disable(logging.NOTSET)
     if as_json:
         print_json(_document(checks))
     else:
