@@ -1,54 +1,68 @@
 """The way of one scan: found, hashed, queued, claimed, read, published, committed, and only then moved."""
 
-import hashlib
 import os
 import shutil
+import time
+from collections.abc import Collection
 from contextlib import suppress
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Protocol
 
 from sqlalchemy import Engine as Database
 
+from processor.accounts import Accounts, Listener
+from processor.backoff import pause_after
 from processor.engines.tasks import Outcome, ScanTask
-from processor.errors import BadScan, DigitInboxError, Transient
+from processor.errors import (
+    Away,
+    BadDatabase,
+    BadScan,
+    ContentChanged,
+    DigitInboxError,
+    LeaseLost,
+    Transient,
+    WorkerKilled,
+)
+from processor.filing import Ended, Filing, Table, publish_outputs
 from processor.intake import queue
-from processor.intake.queue import Enqueued, Job
+from processor.intake.legibility import is_as_listed, try_reading
+from processor.intake.queue import Enqueued, Job, Standing
 from processor.intake.sweep import Found, fingerprint
 from processor.log_lines import about
 from processor.prediction.archive import ModelFolder
 from processor.records import ScanResult
-from processor.results.ledger import UsedModel
-from processor.results.originals import move_failed, move_processed, report_failure, withdraw_failure
-from processor.results.publish import publish
-from processor.results.tables import write_all_numbers
-from processor.results.tally import Tally
+from processor.results.ledger import PublishedFile, UsedModel
+from processor.results.originals import find_original, withdraw_failure
+from processor.surroundings import Surroundings
 
 ATTEMPTS = 3
-"""A fault that may pass (a killed worker, a full disk) gets this many tries before the scan fails."""
+"""So many workers may die of one scan until it is set aside; a model that does not load has as many tries."""
+
+FAULTS = 12
+"""So often a scan comes back after a fault of its surroundings (a full disk, a share away) until it fails."""
 
 LEASE_SECONDS = 60.0
 """How long a claimed scan belongs to a process that shows no sign of life."""
 
+RECOVER_SECONDS = 5.0
+"""Scans of processes that died are looked for this often."""
 
-class Listener(Protocol):
-    """Hears what happens, to show it."""
 
-    def listed(self, count: int) -> None:
-        """So many more scans are to be dealt with."""
+@dataclass(slots=True)
+class _Claim:
+    """A scan in this process's hands; `published` once its files have their names."""
 
-    def ended(self, file: str, state: str, detail: str) -> None:
-        """A scan ended as done, failed, duplicate or ignored."""
-
-    def say(self, text: str) -> None:
-        """Something a person may want to know."""
-
-    def warn(self, text: str) -> None:
-        """Something a person should know."""
+    job: Job
+    model: ModelFolder | None
+    published: tuple[PublishedFile, ...] | None = None
 
 
 class Custody:
-    """Has the scans of one run in its keeping: it alone queues, commits and moves, in the parent process."""
+    """Has the scans of one run in its keeping: it alone queues, commits and moves, in the parent process.
+
+    Away concerns no scan: whoever meets it waits, and calls again.
+    """
 
     def __init__(
         self,
@@ -59,16 +73,18 @@ class Custody:
         staging: Path,
         listener: Listener,
     ) -> None:
-        self.tally = Tally()
+        self.accounts = Accounts(database, listener)
+        self.tally = self.accounts.tally
         self._database = database
-        self._inbox = inbox
         self._results = results
         self._staging = staging
         self._listener = listener
-        self._faults: dict[str, str] = {}
-        self._under_way: dict[int, Job] = {}
-        self._read_with: dict[int, ModelFolder] = {}
-        self._numbers_stale = True
+        self._filing = Filing(inbox, results, self.accounts.complain)
+        self._table = Table(database, results, self.accounts.complain)
+        self._surroundings = Surroundings(database, staging=staging)
+        self._unreadable: dict[str, str] = {}
+        self._under_way: dict[int, _Claim] = {}
+        self._next_recovery = 0.0
 
     @property
     def under_way(self) -> int:
@@ -77,28 +93,133 @@ class Custody:
 
     @property
     def models_under_way(self) -> set[Path]:
-        """The folders of the models that these scans are read with."""
-        return {model.path for model in self._read_with.values()}
+        """The folders of the models that scans are read with."""
+        return {claim.model.path for claim in self._under_way.values() if claim.model is not None}
+
+    @property
+    def owes(self) -> bool:
+        """Whether an original, a report or `numbers.csv` is not where it belongs, though the records are."""
+        return self._table.stale or self._filing.owed > 0
+
+    def check(self) -> None:
+        """Raises Away while the results or the database are, BadDatabase where it is another one."""
+        self._surroundings.check()
 
     def take(self, found: Found, listed_at: datetime) -> None:
-        """Shows a scan to the queue; one that is known already ends here.
+        """Shows a scan to the queue; one that is known already ends here, one that still changes is put off.
 
-        What failed before it was listed is tried again: somebody put it back. Raises Transient, BadDatabase.
+        What failed before it was listed is tried again: somebody put it back.
+        Raises Away, BadDatabase.
         """
         with about(file=found.file):
-            self._take(found, listed_at)
+            self.tally.see(found.path)
+            try:
+                sha256, fault = fingerprint(found)
+                # What was hashed may be half of a file that is being written.
+                changed = fault is None and not is_as_listed(found)
+            except FileNotFoundError:
+                self.tally.forget(found.path)
+                return
+            if changed:
+                self.accounts.put_off(found.path)
+            else:
+                self._show(found, sha256, fault, listed_at)
 
-    def _take(self, found: Found, listed_at: datetime) -> None:
-        self.tally.see(found.path)
-        try:
-            sha256, fault = fingerprint(found)
-        except FileNotFoundError:
-            self.tally.forget(found.path)
+    def next_task(self, sources: Collection[Path], model: ModelFolder | None = None) -> ScanTask | None:
+        """Claims the next scan of these inboxes that can be read, to be read with `model`.
+
+        `None` where none waits. Raises Transient, BadDatabase.
+        """
+        while (job := queue.claim(self._database, _now(), LEASE_SECONDS, sources=sources)) is not None:
+            with about(scan=job.id, file=job.file):
+                # A scan that an earlier run left in the queue was not seen by this one yet.
+                self.tally.see(job.path)
+                self.accounts.queue(job.path, job.file, job.sha256)
+                task = self._prepare(job, model)
+                if task is not None:
+                    return task
+        return None
+
+    def commit(self, outcome: Outcome) -> None:
+        """Publishes and commits what came of a task; called again after Away, it goes on.
+
+        Raises what makes going on useless (BadModel, …).
+        """
+        claim = self._under_way[outcome.task.id]
+        with about(scan=claim.job.id, file=claim.job.file):
+            self._surroundings.check()
+            try:
+                self._settle(claim, outcome.result)
+            except (BadDatabase, Away):
+                raise
+            except LeaseLost as lost:
+                self._listener.say(str(lost))
+            except Transient as fault:
+                self._try_again(claim.job, fault)
+            except DigitInboxError:
+                self._let_go(outcome.task)
+                raise
+            self._let_go(outcome.task)
+
+    def take_back(self, task: ScanTask) -> None:
+        """Puts a task back in the queue that no worker got. Raises Away."""
+        queue.give_back(self._database, self._under_way[task.id].job)
+        self._let_go(task)
+
+    def recover(self) -> None:
+        """Puts the scans of processes that died back in the queue, every few seconds. Raises Away."""
+        if time.monotonic() < self._next_recovery:
             return
-        if any(job.path == found.path and job.sha256 != sha256 for job in self._under_way.values()):
-            self.tally.see_another(found.path)
-        if fault is not None:
-            self._faults[sha256] = fault
+        queue.recover(self._database, _now())
+        self._next_recovery = time.monotonic() + RECOVER_SECONDS
+        with suppress(OSError):
+            # Another run takes a folder that nobody touched for a day for one that was left behind.
+            os.utime(self._staging)
+
+    def keep_alive(self) -> None:
+        """Prolongs the leases of everything under way. Raises Away."""
+        for claim in self._under_way.values():
+            queue.heartbeat(self._database, claim.job, _now(), LEASE_SECONDS)
+
+    def reconcile(self) -> list[tuple[str, Standing]]:
+        """Ends what another run has read meanwhile, and tells how the other files that wait stand.
+
+        Raises Away.
+        """
+        return self.accounts.reconcile([claim.job.sha256 for claim in self._under_way.values()])
+
+    def due_in(self, sources: Collection[Path]) -> float | None:
+        """Seconds until a scan that was put back may be claimed, `None` if there is none.
+
+        Raises Away.
+        """
+        due = queue.next_due(self._database, sources)
+        return None if due is None else max(0.0, (due - _now()).total_seconds())
+
+    def catch_up(self, *, at_once: bool = False) -> None:
+        """Moves what could not be moved before, and refreshes `numbers.csv`, where anything was read since.
+
+        What the disk refuses is said, and tried again later. Raises Away.
+        """
+        self._filing.catch_up(at_once=at_once)
+        self._table.refresh(at_once=at_once)
+
+    def give_back(self) -> None:
+        """Puts what is under way back in the queue, for a run that ends before it was read.
+
+        What cannot be put back now, the next run takes from a process that is gone.
+        """
+        for claim in self._under_way.values():
+            try:
+                queue.give_back(self._database, claim.job)
+            except LeaseLost:
+                # It was committed the moment before, or another process has it.
+                continue
+            except (Away, BadDatabase):
+                break
+        self._under_way.clear()
+
+    def _show(self, found: Found, sha256: str, fault: str | None, listed_at: datetime) -> None:
         state = queue.enqueue(
             self._database,
             source=found.root,
@@ -108,127 +229,134 @@ class Custody:
             now=_now(),
             failed_before=listed_at,
         )
+        others = (claim.job for claim in self._under_way.values() if claim.job.path == found.path)
+        if any(job.sha256 != sha256 for job in others):
+            self.tally.see_another(found.path)
+        scan = Ended(root=found.root, path=found.path, file=found.file, sha256=sha256)
         if state is Enqueued.KNOWN:
-            self._end(found.root, found.path, found.file, sha256, "ignored", "read before")
+            self._end(scan, "ignored", "read before")
         elif state is Enqueued.DUPLICATE:
-            self._end(
-                found.root, found.path, found.file, sha256, "duplicate", "its content was seen elsewhere"
+            self._end(scan, "duplicate", "its content was seen elsewhere")
+        else:
+            self.accounts.queue(found.path, found.file, sha256)
+            if fault is not None:
+                self._unreadable[sha256] = fault
+
+    def _prepare(self, job: Job, model: ModelFolder | None) -> ScanTask | None:
+        """A task for a claimed scan; `None` where it ended here, or was put back. Raises Away."""
+        self._under_way[job.id] = _Claim(job, model)
+        task = None
+        try:
+            task = self._task(job, model)
+        except Away:
+            # Where it cannot be put back now, its lease runs out, which nobody renews.
+            with suppress(Transient):
+                queue.give_back(self._database, job)
+            raise
+        except Transient as fault:
+            self._try_again(job, fault)
+        finally:
+            if task is None:
+                del self._under_way[job.id]
+        return task
+
+    def _task(self, job: Job, model: ModelFolder | None) -> ScanTask | None:
+        """What a worker is to do; `None` where there is nothing to read. Raises Transient."""
+        staging = self._staging / f"{job.id}-{job.attempts}"
+        try:
+            source = self._source(job)
+            _make(staging)
+        except BadScan as fault:
+            self._fail(job, fault)
+        except ContentChanged:
+            self._forget(job)
+        else:
+            return ScanTask(
+                id=job.id,
+                source=source,
+                file=job.file,
+                sha256=job.sha256,
+                staging=staging,
+                model=model.path if model is not None else None,
             )
-
-    def next_task(self, sources: set[Path], model: ModelFolder | None = None) -> ScanTask | None:
-        """Claims the next scan of these inboxes that can be read, to be read with `model`.
-
-        `None` where none waits. Raises Transient, BadDatabase.
-        """
-        while (job := queue.claim(self._database, _now(), LEASE_SECONDS, sources=sources)) is not None:
-            # A scan that an earlier run left in the queue was not seen by this one yet.
-            self.tally.see(job.path)
-            fault = self._faults.get(job.sha256)
-            if fault is None:
-                self._under_way[job.id] = job
-                if model is not None:
-                    self._read_with[job.id] = model
-                staging = self._staging / f"{job.id}-{job.attempts}"
-                staging.mkdir()
-                return ScanTask(
-                    id=job.id,
-                    source=job.path,
-                    file=job.file,
-                    sha256=job.sha256,
-                    staging=staging,
-                    model=model.path if model is not None else None,
-                )
-            with about(scan=job.id, file=job.file):
-                error = BadScan(f"{job.file} {fault}.", "Make the file readable, then drop it in again.")
-                self._fail(job, error)
         return None
 
-    def commit(self, outcome: Outcome) -> None:
-        """Publishes and commits what came of a task. Raises what makes going on useless (BadModel, …)."""
-        job = self._under_way.pop(outcome.task.id)
-        model = self._read_with.pop(job.id, None)
-        with about(scan=job.id, file=job.file):
-            try:
-                self._settle(job, outcome.result, model)
-            except Transient as fault:
-                self._try_again(job, fault)
-            finally:
-                shutil.rmtree(outcome.task.staging, ignore_errors=True)
+    def _source(self, job: Job) -> Path:
+        """Where the content of a scan lies. Raises as it concerns the scan where it cannot be read."""
+        if job.sha256 in self._unreadable:
+            try_reading(job.path, job.file, self._unreadable[job.sha256])
+        if os.path.lexists(job.path):
+            return job.path
+        # Its content may lie among the processed ones, as a copy that was a duplicate until this one changed.
+        return find_original(job.source, job.file, job.sha256, self._results)
 
-    def recover(self) -> None:
-        """Puts the scans of processes that died back in the queue."""
-        queue.recover(self._database, _now())
-        with suppress(OSError):
-            # Another run takes a folder that nobody touched for a day for one that was left behind.
-            os.utime(self._staging)
-
-    def keep_alive(self) -> None:
-        """Prolongs the leases of everything under way."""
-        for job in self._under_way.values():
-            queue.heartbeat(self._database, job, _now(), LEASE_SECONDS)
-
-    def write_numbers(self) -> None:
-        """Refreshes `numbers.csv`, where anything was read since. Raises Transient."""
-        if self._numbers_stale:
-            write_all_numbers(self._database, self._results / "numbers.csv")
-            self._numbers_stale = False
-
-    def give_back(self) -> None:
-        """Puts what is under way back in the queue, for a run that ends before it was read."""
-        for job in self._under_way.values():
-            queue.give_back(self._database, job)
-        self._under_way.clear()
-        self._read_with.clear()
-
-    def _settle(self, job: Job, result: ScanResult | DigitInboxError, model: ModelFolder | None) -> None:
+    def _settle(self, claim: _Claim, result: ScanResult | DigitInboxError) -> None:
         if isinstance(result, BadScan):
-            self._fail(job, result)
+            self._fail(claim.job, result)
+        elif isinstance(result, ContentChanged):
+            self._forget(claim.job)
+        elif isinstance(result, Transient):
+            raise result
         elif isinstance(result, DigitInboxError):
-            if not isinstance(result, Transient):
-                queue.give_back(self._database, job)
+            queue.give_back(self._database, claim.job)
             raise result
         else:
-            self._store(job, result, model)
+            self._store(claim, result)
 
-    def _store(self, job: Job, result: ScanResult, model: ModelFolder | None) -> None:
+    def _store(self, claim: _Claim, result: ScanResult) -> None:
         """Files first, then the rows that name them, then the original: a crash in between is replayed."""
-        for staged in result.staged:
-            publish(staged)
-        queue.finish(self._database, job, result, _now(), model=used(model) if model else None)
-        self._numbers_stale = True
+        job = claim.job
+        if claim.published is None:
+            claim.published = publish_outputs(result.staged, self._results)
+        model = used(claim.model) if claim.model else None
+        queue.finish(self._database, job, result, _now(), model=model, published=claim.published)
+        self._table.stale = True
         self.tally.add(result.pages)
         withdraw_failure(job.file, job.sha256, self._results)
         numbers = sum(len(page.numbers) for page in result.pages)
         detail = f"{_counted(numbers, 'number')} on {_counted(len(result.pages), 'page')}"
-        self._end(job.source, job.path, job.file, job.sha256, "done", detail)
+        self._end(_ended(job), "done", detail)
 
     def _fail(self, job: Job, error: DigitInboxError) -> None:
-        now = _now()
-        report_failure(job.path, job.file, job.sha256, error, now, self._results)
-        queue.fail(self._database, job, type(error).__name__, str(error), now)
-        self._end(job.source, job.path, job.file, job.sha256, "failed", str(error))
+        """The report first, then the row, then the original, which lies beside the report."""
+        scan = self._filing.report(_ended(job, error))
+        queue.fail(self._database, job, type(error).__name__, str(error), scan.at)
+        self.accounts.note(str(error))
+        self._end(scan, "failed", str(error))
+
+    def _forget(self, job: Job) -> None:
+        """Takes a scan out of the queue whose file holds something else by now."""
+        queue.drop(self._database, job)
+        self._unreadable.pop(job.sha256, None)
+        self.accounts.put_off(job.path, job.sha256)
 
     def _try_again(self, job: Job, fault: Transient) -> None:
+        """Later, or never again where it was tried often enough. Raises Away."""
+        killed = isinstance(fault, WorkerKilled)
         try:
-            if job.attempts < ATTEMPTS:
-                queue.give_back(self._database, job)
-                self._listener.warn(f"{fault} It is tried again.")
-            else:
-                remedy = f"It was tried {ATTEMPTS} times. Once that is mended, drop the scan in again."
+            if killed and job.kills + 1 >= ATTEMPTS:
+                remedy = "It was set aside. Look at the scan; if the memory is short, use fewer workers."
+                said = f"{job.file} killed its worker three times: {fault.message}"
+                self._fail(job, WorkerKilled(said, remedy))
+            elif not killed and job.faults >= FAULTS:
+                remedy = f"It was tried {FAULTS + 1} times. Once that is mended, drop the scan in again."
                 self._fail(job, Transient(fault.message, remedy))
-        except Transient as lost:
-            # The lease ran out and another process has the scan, or the database is locked: it stays pending.
-            self._listener.warn(str(lost))
+            else:
+                seconds = pause_after(job.kills if killed else job.faults)
+                due = _now() + timedelta(seconds=seconds)
+                queue.put_back(self._database, job, fault=str(fault), due=due, killed=killed)
+                self.accounts.complain(f"{fault} {job.file} is tried again in {seconds:g} s.")
+        except LeaseLost as lost:
+            self._listener.say(str(lost))
 
-    def _end(self, root: Path, path: Path, file: str, sha256: str, state: str, detail: str) -> None:
-        self.tally.end(path, state)
-        if root == self._inbox and not _was_replaced(path, sha256):
-            move = move_failed if state == "failed" else move_processed
-            try:
-                move(path, file, sha256, self._results)
-            except Transient as fault:
-                self._listener.warn(f"{fault} The scan was dealt with; its original stays where it is.")
-        self._listener.ended(file, state, detail)
+    def _end(self, scan: Ended, state: str, detail: str) -> None:
+        self._unreadable.pop(scan.sha256, None)
+        self._filing.file(scan)
+        self.accounts.end(scan.path, scan.file, scan.sha256, state, detail)
+
+    def _let_go(self, task: ScanTask) -> None:
+        self._under_way.pop(task.id, None)
+        shutil.rmtree(task.staging, ignore_errors=True)
 
 
 def used(model: ModelFolder) -> UsedModel:
@@ -236,13 +364,15 @@ def used(model: ModelFolder) -> UsedModel:
     return UsedModel(name=model.name, sha256=model.manifest["weights"][0]["sha256"], manifest=model.manifest)
 
 
-def _was_replaced(path: Path, sha256: str) -> bool:
-    """Whether another scan has come under this name since: it was not read, so it must not be filed away."""
+def _make(staging: Path) -> None:
     try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest() != sha256
-    except OSError:
-        return False
+        staging.mkdir()
+    except OSError as error:
+        raise Away(f"{staging} cannot be made: {error.strerror}.", "Make room.") from None
+
+
+def _ended(job: Job, error: DigitInboxError | None = None) -> Ended:
+    return Ended(root=job.source, path=job.path, file=job.file, sha256=job.sha256, error=error)
 
 
 def _now() -> datetime:

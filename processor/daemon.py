@@ -4,38 +4,40 @@ import os
 import shutil
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from processor.custody import LEASE_SECONDS, Custody, Listener
-from processor.engines.tasks import Engine, Outcome
-from processor.errors import BadModel, BadSettings, Transient
+from processor.accounts import Listener
+from processor.custody import LEASE_SECONDS, Custody
+from processor.engines.tasks import Engine, Outcome, ScanTask
+from processor.errors import Away, BadModel, DigitInboxError, Transient
 from processor.intake.arrivals import Arrivals, Place
+from processor.intake.queue import Standing
 from processor.intake.sweep import Found
+from processor.patience import Hindrance, Restless, Stop
+from processor.pulse import DaemonState, Pulse
+from processor.records import ScanState
 from processor.settings import LoadedSettings
 from processor.succession import Succession
 
 WAIT_SECONDS = 0.5
 """How long the loop sleeps while workers read, before it looks at the inbox and the stop sign again."""
 
-FAULT_PAUSE_SECONDS = 5.0
+LOOK_SECONDS = 1.0
+"""While nothing arrives, this often the idle loop looks whether another model was promoted, a scan that was
+put back is due, or what everything waits for has come back."""
 
-MODEL_LOOK_SECONDS = 1.0
-"""While nothing arrives, the idle watch looks this often whether another model was promoted."""
+PATIENCE_SECONDS = 60.0
+"""So long a run that ends by itself waits for scans that are due later, and for what everything needs."""
+
+STOP_SECONDS = 10.0
+"""So long a run that was asked to stop waits for what everything needs, to commit what was read."""
 
 
-class Stop:
-    """Asked for by the first Ctrl-C or SIGTERM: nothing new is taken, what is under way is finished."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        self.waiting: Arrivals | None = None
-
-    def ask(self) -> None:
-        self.asked = True
-        if self.waiting is not None:
-            self.waiting.wake()
+NAMED = 5
+"""So many of the scans that a run leaves behind are named."""
 
 
 class Daemon:
@@ -51,6 +53,8 @@ class Daemon:
         listener: Listener,
         stop: Stop,
         succession: Succession | None = None,
+        pulse: Pulse | None = None,
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         self._settings = settings
         self._places = tuple(places)
@@ -62,97 +66,168 @@ class Daemon:
         self._listener = listener
         self._stop = stop
         self._succession = succession
+        self._pulse = pulse
+        self._patience_seconds = patience_seconds
+        self._roots = {place.root for place in self._places}
+        self._mounts = {root for root in self._roots if root.is_mount()}
+        self._once = False
+        self._listed = False
         self._arrivals: deque[tuple[Found, datetime]] = deque()
+        self._finished: deque[Outcome] = deque()
+        self._restless = Restless(settings.values.intake.settle_seconds, patience_seconds)
+        self._hindrance = Hindrance()
+        self._stuck = Hindrance()
         self._next_heartbeat = 0.0
-        self._short = False
+        self._next_look = 0.0
 
     def once(self) -> None:
-        """Reads what lies there now.
+        """Reads what lies there now, and waits for what is due soon, or is read by another run.
 
-        Raises BadModel, BadDatabase or BadSettings where it cannot go on; what was not read stays pending.
+        What was not read stays pending, and is named. Raises BadModel or BadDatabase where nothing can be.
         """
-        self._custody.recover()
+        self._once = True
+        self._beat()
         self._arrive(self._inbox.here())
         self._engine.expect(len(self._arrivals))
-        while self._turn():
-            pass
-        if self._arrivals and not self._stop.asked:
-            raise BadSettings(*self._shortage())
+        while (seconds := self._step()) is not None:
+            self._beat()
+            if seconds > 0:
+                self._stop.sleep(seconds)
+        for path in self._restless.paths:
+            self._custody.tally.see(path)
+        try:
+            self._custody.catch_up(at_once=True)
+            self._tell_pending(self._custody.reconcile())
+        except Transient as fault:
+            self._listener.warn(str(fault))
 
     def watch(self) -> None:
         """Reads what lies there and what arrives, until a stop is asked for. Raises as `once`."""
         with self._inbox as arrivals:
-            self._stop.waiting = arrivals
+            self._stop.wake = arrivals.wake
             busy = False
-            while busy or not self._stop.asked:
-                new = arrivals.wait(0.0 if busy else MODEL_LOOK_SECONDS)
+            while busy or not self._ended():
+                self._beat()
+                new = arrivals.wait(0.0 if busy else min(LOOK_SECONDS, self._until_look()))
+                if new is not None:
+                    self._arrive(new)
+                elif not busy and self._until_look() > 0 and not self._model_changed():
+                    continue
                 try:
-                    if new is not None:
-                        self._arrive(new)
-                        self._custody.recover()
-                    elif not busy and not self._model_changed():
-                        continue
                     busy = self._turn()
+                    self._next_look = time.monotonic() + (0.0 if busy else self._idle_seconds())
                 except Transient as fault:
-                    self._listener.warn(f"{fault} It is tried again in {FAULT_PAUSE_SECONDS:g} s.")
-                    busy = bool(self._custody.under_way)
-                    arrivals.postpone(FAULT_PAUSE_SECONDS)
+                    busy = False
+                    self._wait_for(fault)
+                    self._next_look = time.monotonic() + LOOK_SECONDS
 
-    def _arrive(self, new: Iterable[Found]) -> None:
-        before, now = len(self._arrivals), datetime.now(UTC)
-        for found in new:
-            self._custody.tally.see(found.path)
-            self._arrivals.append((found, now))
-        self._listener.listed(len(self._arrivals) - before)
+    def _step(self) -> float | None:
+        """One turn of a run that ends by itself: seconds until the next, `None` where it was the last."""
+        try:
+            if self._turn():
+                self._stuck.over()
+                return 0.0
+            standings = [standing for _, standing in self._custody.reconcile()]
+        except Transient as fault:
+            self._wait_for(fault)
+            return self._patiently()
+        if self._stop.asked:
+            return None
+        if again := self._restless.due():
+            self._arrive(found for found in self._inbox.here() if found.path in again)
+            return 0.0
+        dues = [self._seconds_to(standing) for standing in standings]
+        soon = [seconds for seconds in dues if seconds <= self._patience_seconds]
+        if ScanState.RUNNING in {standing.state for standing in standings} or any(soon):
+            self._stuck.over()
+            return min([LOOK_SECONDS, *filter(None, soon)])
+        # What is left is due now: there is no room, its folder is away, or its file is never still.
+        return self._patiently() if self._arrivals or self._restless.paths or soon else None
+
+    def _patiently(self) -> float | None:
+        self._stuck.meet("")
+        patience = STOP_SECONDS if self._stop.asked else self._patience_seconds
+        return None if self._stuck.lasts_longer_than(patience) else LOOK_SECONDS
 
     def _turn(self) -> bool:
-        """Hands out, collects and commits; False once there is nothing left that could be done."""
+        """Collects, commits and hands out; False once there is nothing left that could be done now.
+
+        Raises Away and other Transients where everything has to wait; nothing is lost by another turn.
+        """
+        self._custody.check()
+        self._custody.recover()
+        self._collect(0.0)
         goes_on = not self._stop.asked and self._has_room()
         if goes_on:
             self._hand_out()
         examines = goes_on and self._succession is not None and self._succession.examines
         if self._custody.under_way or examines:
             more = goes_on and self._arrivals and self._engine.free > 0 and not examines
-            for outcome in self._engine.wait(0.0 if more else WAIT_SECONDS):
-                self._commit(outcome)
-                self._release(outcome.task.source)
+            self._collect(0.0 if more else WAIT_SECONDS)
             self._keep_alive()
             return True
         if goes_on and self._arrivals:
             return True
-        self._custody.write_numbers()
+        self._custody.catch_up()
         return False
+
+    def _arrive(self, new: Iterable[Found]) -> None:
+        before, now = len(self._arrivals), datetime.now(UTC)
+        for found in new:
+            self._custody.tally.see(found.path)
+            self._arrivals.append((found, now))
+        self._listed = True
+        self._listener.listed(len(self._arrivals) - before)
 
     def _hand_out(self) -> None:
         """Fills the engine; stops after a while, since many known scans can be in a row, and leases run."""
-        sources = {place.root for place in self._places}
+        sources = self._sources()
         until = time.monotonic() + WAIT_SECONDS
         while self._engine.free > 0 and not self._stop.asked and time.monotonic() < until:
             if self._arrivals:
-                found, listed_at = self._arrivals.popleft()
-                self._custody.take(found, listed_at)
-                self._release(found.path)
+                # It is still there where the database is away.
+                self._custody.take(*self._arrivals[0])
+                self._release(self._arrivals.popleft()[0].path)
             # After it was queued and before it is handed out: a scan is read by a model that was current
             # while it waited.
             if self._succession is not None and not self._succession.settled():
                 return
             model = self._succession.in_use if self._succession is not None else None
             task = self._custody.next_task(sources, model)
+            self._look_for_changed()
             if task is not None:
-                self._engine.submit(task)
+                self._submit(task)
             elif not self._arrivals:
                 return
 
-    def _commit(self, outcome: Outcome) -> None:
+    def _submit(self, task: ScanTask) -> None:
         try:
-            self._custody.commit(outcome)
-        except BadModel as fault:
-            raise self._succession.named(fault) if self._succession is not None else fault from None
-        if self._succession is not None:
-            self._succession.drop_retired(self._custody.models_under_way)
+            self._engine.submit(task)
+        except DigitInboxError:
+            self._custody.take_back(task)
+            raise
 
-    def _model_changed(self) -> bool:
-        return self._succession is not None and self._succession.wants_a_turn()
+    def _collect(self, timeout_seconds: float) -> None:
+        """Commits what the workers have read; what cannot be committed now is kept for the next time."""
+        self._finished.extend(self._engine.wait(timeout_seconds))
+        while self._finished:
+            outcome = self._finished[0]
+            try:
+                self._custody.commit(outcome)
+            except BadModel as fault:
+                raise self._succession.named(fault) if self._succession is not None else fault from None
+            self._finished.popleft()
+            self._release(outcome.task.source)
+            self._look_for_changed()
+            if self._succession is not None:
+                self._succession.drop_retired(self._custody.models_under_way)
+
+    def _look_for_changed(self) -> None:
+        """A file that was put off is new once it is still."""
+        for path in self._custody.accounts.take_changed():
+            self._inbox.release(path)
+            if self._once:
+                self._restless.add(path)
 
     def _release(self, path: Path) -> None:
         """Another scan may come under the name of one that was moved away."""
@@ -161,23 +236,99 @@ class Daemon:
 
     def _keep_alive(self) -> None:
         if time.monotonic() >= self._next_heartbeat:
-            self._next_heartbeat = time.monotonic() + LEASE_SECONDS / 3
             self._custody.keep_alive()
+            self._next_heartbeat = time.monotonic() + LEASE_SECONDS / 3
+
+    def _sources(self) -> set[Path]:
+        """The folders that scans are read from now: a share that was unmounted leaves an empty folder."""
+        return {
+            root for root in self._roots if root.is_dir() and (root not in self._mounts or root.is_mount())
+        }
 
     def _has_room(self) -> bool:
-        results = self._settings.results
+        results, least = self._settings.results, self._settings.values.limits.min_free_mb
         try:
-            short = shutil.disk_usage(results).free < self._settings.values.limits.min_free_mb * 1e6
+            short = shutil.disk_usage(results).free < least * 1e6
         except OSError as error:
-            raise Transient(f"{results} is away: {error.strerror}.", "Bring the folder back.") from None
-        if short and not self._short:
-            self._listener.warn(" ".join(self._shortage()))
-        self._short = short
+            raise Away(f"{results} is away: {error.strerror}.", "Bring the folder back.") from None
+        if short:
+            text = f"Less than {least:g} MB are free below {results}; no further scan is read."
+            self._wait_for(Away(text, "Make room, or lower limits.min_free_mb."))
+        elif self._hindrance.why is not None:
+            self._listener.say("What was waited for is there again; reading goes on.")
+            self._hindrance.over()
         return not short
 
-    def _shortage(self) -> tuple[str, str]:
-        least = self._settings.values.limits.min_free_mb
-        return (
-            f"Less than {least:g} MB are free below {self._settings.results}; no further scan is read.",
-            "Make room, or lower limits.min_free_mb.",
-        )
+    def _wait_for(self, fault: Transient) -> None:
+        if self._hindrance.meet(str(fault)):
+            self._custody.accounts.complain(f"{fault} Everything waits until then.")
+
+    def _ended(self) -> bool:
+        """Whether a stop was asked for, and all that could be committed is."""
+        if not self._stop.asked:
+            return False
+        return not self._custody.under_way or self._hindrance.lasts_longer_than(STOP_SECONDS)
+
+    def _until_look(self) -> float:
+        return max(0.0, self._next_look - time.monotonic())
+
+    def _idle_seconds(self) -> float:
+        """How long nothing is to be done unless something arrives."""
+        self._custody.reconcile()
+        due = self._custody.due_in(self._roots)
+        waits = self._hindrance.why is not None or self._custody.owes or self._custody.accounts.queued
+        return min(LOOK_SECONDS if waits else float("inf"), float("inf") if due is None else due)
+
+    def _seconds_to(self, standing: Standing) -> float:
+        if standing.due is None:
+            return 0.0
+        return max(0.0, (standing.due - datetime.now(UTC)).total_seconds())
+
+    def _model_changed(self) -> bool:
+        return self._succession is not None and self._succession.wants_a_turn()
+
+    def _tell_pending(self, waiting: Sequence[tuple[str, Standing]]) -> None:
+        """Names what a run leaves behind that ended by itself."""
+        count = self._custody.tally.waiting.total()
+        if not count or self._stop.asked:
+            return
+        named = [f"{file} ({_when(standing)})" for file, standing in waiting[:NAMED]]
+        more = count - len(named)
+        told = ", ".join(named) + (f" and {more} more" if named and more else "")
+        counted = "1 scan was" if count == 1 else f"{count} scans were"
+        self._listener.warn(f"{counted} not read yet{': ' if told else ''}{told}. Run it again later.")
+
+    def _beat(self) -> None:
+        if self._pulse is not None:
+            self._pulse.beat(self._state(), self._facts)
+
+    def _state(self) -> DaemonState:
+        if self._stop.asked:
+            return DaemonState.STOPPING
+        if not self._listed:
+            return DaemonState.STARTING
+        if self._hindrance.why is not None:
+            return DaemonState.PAUSED
+        busy = self._custody.under_way or self._arrivals
+        return DaemonState.READING if busy else DaemonState.WATCHING
+
+    def _facts(self) -> Mapping[str, Any]:
+        custody = self._custody
+        error, at = custody.accounts.last_error or (None, None)
+        in_use = self._succession.in_use.name if self._succession is not None else None
+        return {
+            "watch": [] if self._once else [watch.facts() for watch in self._inbox.watches],
+            "model": in_use,
+            "waiting": len(self._arrivals) + custody.accounts.queued - custody.under_way,
+            "under_way": custody.under_way,
+            "paused": self._hindrance.why,
+            "last_error": error,
+            "last_error_at": at.isoformat() if at else None,
+            "scans_per_minute": custody.accounts.rate.a_minute(time.monotonic()),
+            "workers": self._settings.values.workers.resolved_count(),
+        }
+
+
+def _when(standing: Standing) -> str:
+    due = f"again at {standing.due:%H:%M:%S} UTC" if standing.due else standing.state.value
+    return f"{due}: {standing.fault}" if standing.fault else due

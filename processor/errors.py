@@ -49,8 +49,12 @@ class LeaseLost(Transient):
     """Another process has taken the scan over, and stores it: nothing more is to be done for it here."""
 
 
-class DatabaseAway(Transient):
-    """The database is locked, full or out of reach: no scan is to blame, and everything waits."""
+class Away(Transient):
+    """What every scan needs is out of reach for a while: none is to blame, and everything waits."""
+
+
+class DatabaseAway(Away):
+    """The database is locked, full or out of reach."""
 
     exit_code = Exit.BAD_DATABASE
 

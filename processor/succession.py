@@ -9,7 +9,8 @@ from pathlib import Path
 
 from sqlalchemy import Engine as Database
 
-from processor.custody import ATTEMPTS, Listener
+from processor.accounts import Listener
+from processor.custody import ATTEMPTS
 from processor.engines.tasks import Engine
 from processor.errors import BadModel, DigitInboxError, Transient
 from processor.prediction.archive import CURRENT, MANIFEST, ModelFolder, find_model, verify

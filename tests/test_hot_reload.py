@@ -27,10 +27,11 @@ from sqlalchemy import Engine as Database
 from processor.commands.start import places, staging
 from processor.commands.status import counted, status
 from processor.custody import ATTEMPTS, Custody
-from processor.daemon import Daemon, Stop
+from processor.daemon import Daemon
 from processor.engines.local import LocalEngine
 from processor.engines.tasks import Outcome, ScanTask, Verdict
 from processor.errors import BadModel, DigitInboxError, Exit, Transient
+from processor.patience import Stop
 from processor.prediction.archive import CURRENT, find_model, verify
 from processor.records import ScanResult
 from processor.results.database import open_database, reading

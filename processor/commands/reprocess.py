@@ -12,9 +12,9 @@ from sqlalchemy import Engine as Database
 from processor.commands import start
 from processor.commands.console import Words, print_json, print_line, print_pairs, print_table
 from processor.commands.run import Progression, signals
-from processor.daemon import Stop
 from processor.engines.local import LocalEngine
 from processor.errors import Exit
+from processor.patience import Stop
 from processor.prediction.archive import ModelFolder, find_model
 from processor.records import NumberReading, Status
 from processor.rereading import Reread, Rereading

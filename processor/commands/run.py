@@ -10,16 +10,22 @@ from types import FrameType
 from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from sqlalchemy import Engine as Database
 
 from processor.characters import visible
 from processor.commands import start
 from processor.commands.console import Words, print_json
 from processor.custody import Custody
-from processor.daemon import Daemon, Stop
+from processor.daemon import Daemon
 from processor.engines.local import LocalEngine
-from processor.errors import Exit
+from processor.engines.tasks import Engine
+from processor.errors import DigitInboxError, Exit
 from processor.metrics import exported
+from processor.patience import Stop
+from processor.pulse import Pulse
 from processor.results.database import open_database
+from processor.results.originals import FAILED, PROCESSED
+from processor.results.publish import remove_leftovers
 from processor.results.tally import Tally
 from processor.settings import LoadedSettings
 from processor.succession import Succession
@@ -43,60 +49,61 @@ def run(
     Raises BadSettings, BadModel, BadDatabase, BadCommand.
     """
     started = time.monotonic()
-    start.check_settings(settings)
-    start.check_folders(settings)
-    places = start.places(settings, paths)
-    model = start.check_model(settings)
-    database = open_database(settings.database_url)
-    engine = LocalEngine(settings, settings.values.workers.resolved_count())
     stop = Stop()
-    with (
-        start.staging(settings.results) as staging,
-        Progression(words, once) as listener,
-        exported(metrics_port, database, settings.results),
-    ):
-        custody = Custody(
-            database,
-            inbox=settings.inbox.resolve(),
-            results=settings.results,
-            staging=staging,
-            listener=listener,
-        )
-        try:
-            succession = Succession(
-                settings,
-                model,
-                folder=staging / MODELS,
-                engine=engine,
-                database=database,
-                listener=listener,
-            )
-            daemon = Daemon(
-                settings,
-                places,
-                custody=custody,
-                engine=engine,
-                listener=listener,
-                stop=stop,
-                succession=succession,
-            )
-            with signals(stop, words):
-                if not once:
-                    words.say(f"Watching {', '.join(str(place.path) for place in places)}; Ctrl-C stops.")
-                daemon.once() if once else daemon.watch()
-        except KeyboardInterrupt:
-            words.warn("Interrupted: the scans under way were given back to the queue.")
-            return Exit.INTERRUPTED
-        finally:
-            engine.close()
-            custody.give_back()
-            database.dispose()
+    try:
+        with signals(stop, words), Progression(words, once) as listener:
+            start.check_settings(settings)
+            start.check_folders(settings)
+            places = start.places(settings, paths)
+            model = start.check_model(settings)
+            database = open_database(settings.database_url)
+            with (
+                closing_pool(database),
+                start.staging(settings.results) as staging,
+                exported(metrics_port, database, settings.results) as metrics,
+            ):
+                pulse = Pulse(database, once=once, metrics=metrics)
+                custody = Custody(
+                    database,
+                    inbox=settings.inbox.resolve(),
+                    results=settings.results,
+                    staging=staging,
+                    listener=listener,
+                )
+                engine = LocalEngine(settings, settings.values.workers.resolved_count())
+                with under_care(engine, custody, pulse):
+                    _remove_leftovers(settings.results)
+                    succession = Succession(
+                        settings,
+                        model,
+                        folder=staging / MODELS,
+                        engine=engine,
+                        database=database,
+                        listener=listener,
+                    )
+                    daemon = Daemon(
+                        settings,
+                        places,
+                        custody=custody,
+                        engine=engine,
+                        listener=listener,
+                        stop=stop,
+                        succession=succession,
+                        pulse=pulse,
+                    )
+                    if not once:
+                        words.say(f"Watching {', '.join(str(place.path) for place in places)}; Ctrl-C stops.")
+                    daemon.once() if once else daemon.watch()
+    except KeyboardInterrupt:
+        words.warn("Interrupted: the scans under way were given back to the queue.")
+        return Exit.INTERRUPTED
     counts = report(custody.tally, time.monotonic() - started, succession.in_use.name)
     if as_json:
         print_json(counts)
     else:
         _say_summary(counts, settings, words)
-    return Exit.SOME_FAILED if once and counts["failed"] else Exit.DONE
+    left = counts["pending"] or custody.owes
+    return Exit.SOME_FAILED if once and (counts["failed"] or (left and not stop.asked)) else Exit.DONE
 
 
 def report(tally: Tally, seconds: float, model: str) -> dict[str, Any]:
@@ -156,6 +163,40 @@ class Progression:
 
     def warn(self, text: str) -> None:
         self._words.warn(text)
+
+
+@contextmanager
+def under_care(engine: Engine, custody: Custody, pulse: Pulse) -> Iterator[None]:
+    """However it ends, no worker is left, and no scan is held by a process that does not read it.
+
+    The sign of life is taken away unless a fault ended it, which it then tells of.
+    """
+    well = True
+    try:
+        yield
+    except DigitInboxError:
+        well = False
+        raise
+    finally:
+        engine.close()
+        custody.give_back()
+        if well:
+            pulse.end()
+
+
+@contextmanager
+def closing_pool(database: Database) -> Iterator[None]:
+    """Lets go of all connections at its end: a database whose folder is to be unmounted must not be held."""
+    try:
+        yield
+    finally:
+        database.dispose()
+
+
+def _remove_leftovers(results: Path) -> None:
+    """What runs that were killed left half-written, long enough ago that no run beside this one writes it."""
+    for folder in (results, *(results / name for name in ("annotated", "csv", PROCESSED, FAILED))):
+        remove_leftovers(folder, start.STALE_STAGING.total_seconds())
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Counts of one run: what became of each scan that was seen, and how much was read."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +42,9 @@ class Tally:
         if not self.waiting[path]:
             return 0
         self.waiting[path] -= 1
+        if not self.waiting[path]:
+            # A counter keeps its zeros: after a year there would be one for every scan.
+            del self.waiting[path]
         return 1
 
     def add(self, pages: Iterable[PageReading]) -> None:
@@ -71,3 +74,24 @@ class Tally:
         )
         counts.check()
         return counts
+
+
+class Rate:
+    """How many scans ended in the last minute, by any clock in seconds; its memory does not grow."""
+
+    SPAN_SECONDS = 60.0
+    STEP_SECONDS = 5.0
+
+    def __init__(self) -> None:
+        self._steps: deque[tuple[float, int]] = deque(maxlen=round(self.SPAN_SECONDS / self.STEP_SECONDS))
+
+    def note(self, now: float) -> None:
+        begun, count = self._steps[-1] if self._steps else (now, 0)
+        if self._steps and now < begun + self.STEP_SECONDS:
+            self._steps[-1] = (begun, count + 1)
+        else:
+            self._steps.append((now, 1))
+
+    def a_minute(self, now: float) -> float:
+        """Scans that ended since a minute before `now`."""
+        return float(sum(count for begun, count in self._steps if begun > now - self.SPAN_SECONDS))
