@@ -1,0 +1,287 @@
+"""Every way in which a scan comes into an inbox, with the real loop, files and database."""
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from processor.intake.arrivals import Arrivals, Place
+from processor.intake.pace import HINT_PAUSE_SECONDS
+from processor.intake.sweep import Found
+from processor.results.queries import Summary
+from processor.settings import Intake
+from tests import test_daemon as daemons
+from tests.stand_ins import drop
+
+SETTLE = 0.2
+PAUSE = SETTLE / 2
+
+
+@pytest.fixture
+def house(home: Path) -> Iterator[daemons.House]:
+    """Lists the inbox by itself once an hour only: what is read was noticed."""
+    house = daemons.House(home)
+    house.flags |= {"intake.settle_seconds": SETTLE, "intake.rescan_seconds": 3600}
+    yield house
+    house.database.dispose()
+
+
+def copy(inbox: Path, outside: Path) -> None:
+    shutil.copy(drop(outside, "a.png", "1"), inbox)
+
+
+def copy_with_its_times(inbox: Path, outside: Path) -> None:
+    os.utime(drop(outside, "a.png", "1"), (1e9, 1e9))
+    shutil.copy2(outside / "a.png", inbox)
+
+
+def write_page_by_page(inbox: Path, outside: Path) -> None:  # noqa: ARG001
+    with (inbox / "a.png").open("w") as file:
+        for page in range(4):
+            file.write(f"{page} ")
+            file.flush()
+            time.sleep(PAUSE)
+
+
+def write_then_rename(inbox: Path, outside: Path) -> None:  # noqa: ARG001
+    part = drop(inbox, "a.png.part", "1")
+    time.sleep(2 * SETTLE)
+    part.rename(inbox / "a.png")
+
+
+def write_hidden_as_rsync_does(inbox: Path, outside: Path) -> None:  # noqa: ARG001
+    part = drop(inbox, "sub/.a.png.Xy12Az", "1")
+    time.sleep(PAUSE)
+    part.rename(inbox / "sub" / "a.png")
+
+
+def rename_within(inbox: Path, outside: Path) -> None:  # noqa: ARG001
+    first = drop(inbox, "a.png", "1")
+    time.sleep(PAUSE)
+    first.rename(inbox / "b.png")
+
+
+def rename_into(inbox: Path, outside: Path) -> None:
+    drop(outside, "a.png", "1").rename(inbox / "a.png")
+
+
+def move_a_folder_in(inbox: Path, outside: Path) -> None:
+    drop(outside, "batch/a.png", "1")
+    drop(outside, "batch/deep/b.png", "2")
+    (outside / "batch").rename(inbox / "batch")
+
+
+def show_a_hidden_folder(inbox: Path, outside: Path) -> None:  # noqa: ARG001
+    drop(inbox, ".upload/a.png", "1")
+    time.sleep(2 * SETTLE)
+    (inbox / ".upload").rename(inbox / "batch")
+
+
+def replace_before_it_was_taken(inbox: Path, outside: Path) -> None:
+    drop(inbox, "a.png", "1")
+    time.sleep(PAUSE)
+    drop(outside, "a.png", "2").replace(inbox / "a.png")
+
+
+def write_again_before_it_was_taken(inbox: Path, outside: Path) -> None:  # noqa: ARG001
+    drop(inbox, "a.png", "1")
+    time.sleep(PAUSE)
+    drop(inbox, "a.png", "2")
+
+
+def make_the_inbox_anew(inbox: Path, outside: Path) -> None:
+    inbox.rename(outside / "was")
+    time.sleep(PAUSE)
+    inbox.mkdir()
+    drop(inbox, "a.png", "1")
+
+
+def take_the_inbox_away_and_bring_it_back(inbox: Path, outside: Path) -> None:
+    inbox.rename(outside / "away")
+    drop(outside, "away/sub/a.png", "1")
+    time.sleep(PAUSE)
+    (outside / "away").rename(inbox)
+
+
+def copy_many(inbox: Path, outside: Path) -> None:
+    for number in range(30):
+        shutil.copy(drop(outside, f"{number}.png", str(number)), inbox)
+
+
+ARRIVALS: list[tuple[Callable[[Path, Path], None], dict[str, str]]] = [
+    (copy, {"a.png": "1"}),
+    (copy_with_its_times, {"a.png": "1"}),
+    (write_page_by_page, {"a.png": "0123"}),
+    (write_then_rename, {"a.png": "1"}),
+    (write_hidden_as_rsync_does, {"sub/a.png": "1"}),
+    (rename_within, {"b.png": "1"}),
+    (rename_into, {"a.png": "1"}),
+    (move_a_folder_in, {"batch/a.png": "1", "batch/deep/b.png": "2"}),
+    (show_a_hidden_folder, {"batch/a.png": "1"}),
+    (replace_before_it_was_taken, {"a.png": "2"}),
+    (write_again_before_it_was_taken, {"a.png": "2"}),
+    (make_the_inbox_anew, {"a.png": "1"}),
+    (take_the_inbox_away_and_bring_it_back, {"sub/a.png": "1"}),
+    (copy_many, {f"{number}.png": str(number) for number in range(30)}),
+]
+
+
+def watched(house: daemons.House, arrive: Callable[[Path, Path], None], count: int) -> Summary:
+    """What a daemon makes of an arrival while it idles, until `count` scans have ended."""
+    outside = house.inbox.parent / "outside"
+    outside.mkdir()
+    visitor = daemons.Visitor(
+        house,
+        lambda: visitor.wait_for(lambda: (house.results / "numbers.csv").exists()),
+        lambda: arrive(house.inbox, outside),
+        lambda: visitor.wait_for(lambda: len(house.heard.ends) >= count),
+        lambda: time.sleep(PAUSE),
+    )
+    return visitor.watch()
+
+
+def check(house: daemons.House, arrive: Callable[[Path, Path], None], read: dict[str, str]) -> None:
+    counts = watched(house, arrive, len(read))
+    assert daemons.outcome(counts) == {"seen": len(read), "done": len(read)}
+    found: dict[str, str] = {}
+    for file, digits in house.numbers():
+        found[file] = found.get(file, "") + digits
+    assert found == read
+
+
+@pytest.mark.parametrize(("arrive", "read"), ARRIVALS, ids=[arrive.__name__ for arrive, _ in ARRIVALS])
+def test_a_scan_is_read_once_and_whole(
+    house: daemons.House, arrive: Callable[[Path, Path], None], read: dict[str, str]
+) -> None:
+    check(house, arrive, read)
+
+
+POLLED = [row for row in ARRIVALS if row[0] in {write_page_by_page, move_a_folder_in, make_the_inbox_anew}]
+
+
+@pytest.mark.parametrize(("arrive", "read"), POLLED, ids=[arrive.__name__ for arrive, _ in POLLED])
+def test_without_events_too(
+    house: daemons.House, arrive: Callable[[Path, Path], None], read: dict[str, str]
+) -> None:
+    house.flags["intake.watch"] = "polling"
+    check(house, arrive, read)
+
+
+def test_a_hard_link_is_a_duplicate_and_not_lost(house: daemons.House) -> None:
+    def arrive(inbox: Path, outside: Path) -> None:
+        drop(outside, "a.png", "1")
+        for name in ("a.png", "b.png"):
+            (inbox / name).hardlink_to(outside / "a.png")
+
+    counts = watched(house, arrive, 2)
+    assert daemons.outcome(counts) == {"seen": 2, "done": 1, "duplicate": 1}
+    assert list(house.inbox.iterdir()) == []
+    assert (house.inbox.parent / "outside" / "a.png").read_text() == "1"
+
+
+def test_links_out_of_the_inbox_are_spoken_of_once_and_never_read(house: daemons.House) -> None:
+    def arrive(inbox: Path, outside: Path) -> None:
+        (inbox / "out.png").symlink_to(drop(outside, "secret.png", "666"))
+        (inbox / "folder").symlink_to(outside)
+        os.mkfifo(inbox / "pipe.png")
+        for number in range(3):
+            drop(inbox, f"{number}.png", str(number))
+            time.sleep(2 * SETTLE)
+
+    counts = watched(house, arrive, 3)
+    assert daemons.outcome(counts) == {"seen": 3, "done": 3}
+    assert [text.rpartition("/")[2] for text in house.heard.warnings] == [
+        "out.png is a link and was left alone: drop in the file itself.",
+        "pipe.png is no file (a pipe, socket or device) and was left alone.",
+    ]
+    assert sorted(path.name for path in house.inbox.iterdir()) == ["folder", "out.png", "pipe.png"]
+
+
+def test_ignored_scans_stay_where_they_are(house: daemons.House) -> None:
+    house.flags["intake.ignore"] = ["draft-*", "old/"]
+    for name in ("Draft-1.png", "old/deep/a.png", "a.png"):
+        drop(house.inbox, name, name)
+    assert daemons.outcome(house.once()) == {"seen": 1, "done": 1}
+    assert house.heard.warnings == []
+    assert daemons.outcome(house.once()) == {}
+    assert len(house.heard.warnings) == 1
+    assert "intake.ignore = 'draft-*', 'old/' leaves out every scan" in house.heard.warnings[0]
+
+
+def arrivals(inbox: Path, **settings: Any) -> Arrivals:
+    intake = Intake(**{"settle_seconds": 0.0, "rescan_seconds": 3600, **settings})
+    return Arrivals([Place(inbox, inbox)], intake, warn=pytest.fail)
+
+
+def names(found: list[Found] | None) -> list[str]:
+    assert found is not None
+    return [f.file for f in found]
+
+
+def test_nothing_is_told_twice_until_it_changes_or_was_moved_away(tmp_path: Path) -> None:
+    inbox = arrivals(tmp_path)
+    path = drop(tmp_path, "a.png", "1")
+    assert names(inbox.here()) == ["a.png"]
+    assert names(inbox.here()) == []
+    inbox.release(path)
+    assert names(inbox.here()) == ["a.png"]
+    drop(tmp_path, "a.png", "1 2")
+    assert names(inbox.here()) == ["a.png"]
+
+
+def test_a_fault_puts_the_next_look_off_whatever_arrives(tmp_path: Path) -> None:
+    with arrivals(tmp_path) as inbox:
+        assert names(inbox.wait(0)) == []
+        inbox.postpone(0.4)
+        began = time.monotonic()
+        drop(tmp_path, "a.png", "1")
+        found = None
+        while found is None:
+            found = inbox.wait(0.05)
+        assert time.monotonic() - began >= 0.4
+        assert names(found) == ["a.png"]
+
+
+def test_a_scan_that_settles_is_looked_at_alone(tmp_path: Path) -> None:
+    """Not the whole inbox is listed for it: that may take long."""
+    path = drop(tmp_path, "a.png", "1")
+    with arrivals(tmp_path, settle_seconds=SETTLE, watch="polling") as inbox:
+        assert names(inbox.wait(0)) == []
+        drop(tmp_path, "b.png", "2")
+        assert inbox.wait(0) is None
+        assert names(inbox.wait(20)) == ["a.png"]
+        path.unlink()
+        drop(tmp_path, "c.png", "2")
+        assert names(inbox.wait(20)) == [], "the listing that was due after a second saw the others"
+        assert sorted(names(inbox.wait(20)) + names(inbox.wait(0) or [])) == ["b.png", "c.png"]
+
+
+def test_a_scan_that_vanishes_before_it_was_still_is_none(tmp_path: Path) -> None:
+    path = drop(tmp_path, "a.png", "1")
+    with arrivals(tmp_path, settle_seconds=SETTLE, watch="polling") as inbox:
+        inbox.wait(0)
+        path.unlink()
+        assert names(inbox.wait(20)) == []
+
+
+def test_a_wait_can_be_ended_from_elsewhere(tmp_path: Path) -> None:
+    with arrivals(tmp_path) as inbox:
+        while inbox.wait(2 * HINT_PAUSE_SECONDS) is not None:
+            pass
+        timer = threading.Timer(0.05, inbox.wake)
+        timer.start()
+        assert names(inbox.wait(3600)) == [], "whoever wakes it has it look"
+        timer.join()
+
+
+def test_how_each_place_is_watched_is_told(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    file = drop(tmp_path, "out/form.dat", "1")
+    places = [Place(tmp_path / "in", tmp_path / "in"), Place(file, tmp_path, "out/form.dat")]
+    with Arrivals(places, Intake(), warn=pytest.fail) as inbox:
+        assert [watch.path for watch in inbox.watches] == [tmp_path / "in", tmp_path / "out"]
