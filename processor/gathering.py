@@ -17,12 +17,12 @@ from processor.records import (
     Status,
     TwoReadings,
 )
-from processor.rejection.open_set import SURE_NUMBER, is_sure
+from processor.rejection.open_set import READ_ONCE, SURE_NUMBER, LeastSure, is_sure
 from processor.rejection.printed import Figure, judge_numbers
 from processor.rejection.strokes import judge_struck
 from processor.segmentation.blobs import Blob
 from processor.segmentation.layout import may_lack_digits, split_numbers
-from processor.segmentation.separators import SMALL, Punctuation, punctuate
+from processor.segmentation.separators import SMALL, WRITTEN, Punctuation, punctuate
 from processor.segmentation.splitting import stroke_width
 from processor.words import Mark
 
@@ -80,7 +80,7 @@ def gather(
     rulings: Mask,
     *,
     one_number: bool = False,
-    least: float = SURE_NUMBER,
+    least: LeastSure = READ_ONCE,
     ink: Gray | None = None,
     reads_print: bool = True,
 ) -> tuple[list[NumberReading], list[DigitReading]]:
@@ -88,9 +88,9 @@ def gather(
 
     With `one_number`, the digits of the first line are one, however far they stand apart. Numbers that were
     read twice are accepted from the confidence `least` on.
-    A number goes to review where digits of it may be missing, or where nobody can tell what separates them;
-    one that is struck out is left out, and without `reads_print` one that is printed. By the `ink`, (H, W),
-    separators are told from what is too faint for one.
+    A number goes to review where digits of it may be missing, or where neither their shape nor the second
+    reading tells what separates them; one that is struck out is left out, and without `reads_print` one that
+    is printed. By the `ink`, (H, W), separators are told from what is too faint for one.
     `dividers`, `rulings`: the upright and level lines, (H, W).
     """
     lines = [_sorted(marks, line) for marks, line in zip(found, readings, strict=True)]
@@ -174,9 +174,26 @@ def _punctuation_near(
 
 
 def _punctuated(number: Written, near: Sequence[Box]) -> Punctuation:
-    """The number with those of the marks `near` it that separate its digits."""
+    """The number with those of the marks `near` it that separate its digits.
+
+    Where their shapes do not tell, as where the dots of a dotted line stand between the digits, it is written
+    as the second reading saw it, which was shown the same marks.
+    """
     text = "".join(reading.digit or "" for _, reading in number.digits)
-    return punctuate(text, number.boxes, near, _stroke(number.digits) if near else 0.0)
+    found = punctuate(text, number.boxes, near, _stroke(number.digits) if near else 0.0)
+    written = _as_seen(number) if found.doubtful else None
+    return found if written is None else replace(found, text=written, doubtful=False)
+
+
+def _as_seen(number: Written) -> str | None:
+    """The number as the second reading saw it written, in one strip; None where it saw none."""
+    marks = [mark for mark, _ in number.digits]
+    before = [mark.before for mark in marks if mark.before is not None]
+    if len(before) < len(marks) or len({id(mark.twice) for mark in marks}) > 1:
+        return None
+    digits = (reading.digit or "" for _, reading in number.digits)
+    text = "".join(sign + digit for sign, digit in zip(before, digits, strict=True))
+    return text if WRITTEN.fullmatch(text.removeprefix("-")) else None
 
 
 def _may_lack_digits(
@@ -264,15 +281,15 @@ def _rejected(reading: DigitReading, why: Rejection) -> DigitReading:
     return replace(reading, digit=None, status=Status.REJECTED, reason=str(why))
 
 
-def _number(number: Written, text: str, doubtful: bool, least: float) -> NumberReading:
+def _number(number: Written, text: str, doubtful: bool, least: LeastSure) -> NumberReading:
     """Digits of one number, as sure as all of them together; where one may be missing a person must look.
 
-    `least` is the confidence from which a number that was read twice is sure.
+    `least` is the confidence from which a number that was read twice is sure, by its count of digits.
     """
     marks = [mark for mark, _ in number.digits]
     digits = tuple(reading for _, reading in number.digits)
     twice = all(mark.differs is not None for mark in marks)
-    sure = is_sure([d.confidence for d in digits], least if twice else SURE_NUMBER)
+    sure = is_sure([d.confidence for d in digits], least.of(len(digits)) if twice else SURE_NUMBER)
     accepted = sure and not doubtful and all(d.status is Status.ACCEPTED for d in digits)
     return NumberReading(
         text=text,

@@ -36,7 +36,7 @@ from processor.records import (
     Status,
 )
 from processor.rejection.geometry import judge_margin, judge_resolution
-from processor.rejection.open_set import SURE_NUMBER, judge_digit, least_sure
+from processor.rejection.open_set import READ_ONCE, LeastSure, judge_digit, least_sure
 from processor.rejection.strokes import judge_slash
 from processor.results.annotate import annotate
 from processor.results.comparison import keep_corrected
@@ -64,7 +64,7 @@ class Reader:
     classifier: Classifier
     threshold: float
     strips: StripReader | None = None
-    least_sure: float = SURE_NUMBER
+    least_sure: LeastSure = READ_ONCE
     reads_print: bool = True
 
     @property
@@ -110,7 +110,8 @@ def read_page(page: Page, reader: Reader) -> PageReading:
         found = [found[0], *([_of_another_row(mark) for mark in marks] for marks in found[1:])]
     if reader.strips is not None:
         core = [blobs[i].box for i in cut_out.core] if cut_out else None
-        found = read_again(found, proposed, paper, reader.strips, reader.classify, core)
+        sure = reader.least_sure.contested
+        found = read_again(found, proposed, paper, reader.strips, reader.classify, core, overrules=sure)
     readings = [
         _with_slashes(marks, [_reading(mark, paper, page, reader.threshold) for mark in marks])
         for marks in found

@@ -18,6 +18,7 @@ from processor.pages.cleaning import CleanPage
 from processor.prediction.strip_reader import StripReader, StripReading
 from processor.prediction.strips import Frame, cut_strip, frame
 from processor.records import Box, Cause, Mask, Rejection, TwoReadings, Winner
+from processor.rejection.open_set import SEVERAL, SURE_NUMBER
 from processor.segmentation.blobs import Blob
 from processor.segmentation.spelling import Spelling, Step, all_ways, spell
 from processor.words import Mark, Seen
@@ -126,10 +127,13 @@ def read_again(
     strips: StripReader,
     classify: Classify,
     core: Sequence[Box] | None = None,
+    *,
+    overrules: float = 1.0,
 ) -> list[list[Mark]]:
     """The marks of each line as the two readings together see them; `found` are those of the first.
 
     Where the page is a cut-out of one number, all marks of the first line are it, and `core` measures it.
+    From the probability `overrules` on, a reading that doubts itself contradicts nothing.
     """
     regions = [
         _regions(marks, proposals, paper.dividers, core if number == 0 else None)
@@ -146,7 +150,7 @@ def read_again(
         for mark in marks:
             region = begins.get(id(mark))
             if region is not None:
-                again += _together(region, next(readings), paper, classify)
+                again += _together(region, next(readings), paper, classify, overrules)
             elif id(mark) not in inside:
                 again.append(mark)
         digits = {mark.blob for mark in again if mark.rejection is None}
@@ -224,7 +228,9 @@ def _region(run: Sequence[Mark], proposals: Proposals, core: Sequence[Box] | Non
     return Region(proposals, tuple(run), inside[0], inside[-1] + 1, tuple(core or ())) if inside else None
 
 
-def _together(region: Region, reading: StripReading, paper: CleanPage, classify: Classify) -> list[Mark]:
+def _together(
+    region: Region, reading: StripReading, paper: CleanPage, classify: Classify, overrules: float
+) -> list[Mark]:
     """The marks of the region as both readings see them."""
     verdict = weigh(region, reading)
     first = "".join(str(mark.seen.digit) for mark in region.digits if mark.seen)
@@ -236,28 +242,45 @@ def _together(region: Region, reading: StripReading, paper: CleanPage, classify:
         digits = _cut(region, verdict, reading, paper, classify)
         left = _left_out(region.marks, digits)
     shares = _doubts(digits, verdict.digits, reading)
-    twice, differs = _both(first, reading, verdict), _contradiction(first, reading.digits, verdict.digits)
+    twice = _both(first, reading, verdict)
+    differs = "" if _is_overruled(twice, verdict, overrules) else _contradiction(twice, verdict.digits)
+    separators = _separators(reading) if reading.digits == verdict.digits else [None] * len(digits)
     return [
-        replace(_read_as(mark, int(digit), verdict.probability**share), differs=differs, twice=twice)
-        for mark, digit, share in zip(digits, verdict.digits, shares, strict=True)
+        replace(
+            _read_as(mark, int(digit), verdict.probability**share),
+            differs=differs,
+            twice=twice,
+            before=before,
+        )
+        for mark, digit, share, before in zip(digits, verdict.digits, shares, separators, strict=True)
     ] + left
 
 
-def _contradiction(first: str, second: str, read: str) -> str:
-    """What either reading makes of a number that is `read` otherwise; empty where neither objects.
+def _contradiction(twice: TwoReadings, read: str) -> str:
+    """What either reading makes of a number that is `read` otherwise; empty where neither objects."""
+    return " or ".join(other or "nothing" for other in sorted({twice.first, twice.second} - {read}))
 
-    The first objects to nothing where it left marks out, as too many touch, and what it did read is in order.
-    Of such numbers, as sure as others, no more are wrong.
+
+def _is_overruled(twice: TwoReadings, verdict: Verdict, overrules: float) -> bool:
+    """Whether the reading that objects to a number of several digits may be passed over.
+
+    It may where the verdict is sure, and it is not: touching digits that cannot be cut leave it no choice.
     """
-    left_out_some = second == read and is_part(first, read)
-    others = {second} if left_out_some else {first, second}
-    return " or ".join(other or "nothing" for other in sorted(others - {read}))
+    objections = [twice.first_confidence or 0.0] * (twice.first != verdict.digits)
+    objections += [twice.second_confidence] * (twice.second != verdict.digits)
+    doubtful = all(confidence < SURE_NUMBER for confidence in objections)
+    return doubtful and len(verdict.digits) >= SEVERAL and verdict.probability >= overrules
 
 
-def is_part(some: str, whole: str) -> bool:
-    """Whether `some` digits (one at least) are those of `whole`, in their order, with others between."""
-    rest = iter(whole)
-    return bool(some) and all(digit in rest for digit in some)
+def _separators(reading: StripReading) -> list[str | None]:
+    """What the second reading saw before each of its digits: a point, a comma, a minus, or nothing."""
+    found: list[str | None] = []
+    before = ""
+    for character in reading.text:
+        if character.isdigit():
+            found.append(before)
+        before = "" if character.isdigit() else before + character
+    return found
 
 
 def _both(first: str, reading: StripReading, verdict: Verdict) -> TwoReadings:

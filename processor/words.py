@@ -39,7 +39,8 @@ class Mark:
     on which its largest part is read the same, with or without a speck more.
 
     `differs` is what another reading makes of its number, "" where that is the same; None where it was read
-    once. `twice` is what each reading makes of the strip that it stands in.
+    once. `twice` is what each reading makes of the strip that it stands in, and `before` the separator
+    that the second saw before the digit, "" for none; None where that is not known.
     """
 
     blob: Blob
@@ -48,6 +49,7 @@ class Mark:
     rejection: Rejection | None
     differs: str | None = None
     twice: TwoReadings | None = None
+    before: str | None = None
 
     @property
     def confidence(self) -> float:

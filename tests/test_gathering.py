@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from processor.gathering import gather
 from processor.records import Box, Cause, DigitReading, NumberReading, Rejection, Status
-from processor.rejection.open_set import SURE_NUMBER
+from processor.rejection.open_set import READ_ONCE, LeastSure
 from processor.segmentation.blobs import Blob
 from processor.words import Mark, Seen
 
@@ -56,7 +56,7 @@ def gathered(
     rulings: NDArray[np.bool_] | None = None,
     confidence: float = 0.99,
     one_number: bool = False,
-    least: float = SURE_NUMBER,
+    least: LeastSure = READ_ONCE,
     ink: NDArray[np.uint8] | None = None,
 ) -> tuple[list[NumberReading], list[DigitReading]]:
     readings = [[reading(one, confidence) for one in line] for line in lines]
@@ -141,6 +141,32 @@ def test_a_separator_that_nobody_can_tell_sends_the_number_to_review() -> None:
     assert [(n.text, n.status) for n in numbers] == [("125", Status.REVIEW)]
 
 
+@pytest.mark.parametrize(
+    ("before", "text", "status"),
+    [
+        (["", "", ","], "12,5", Status.ACCEPTED),
+        (["", "", ""], "125", Status.ACCEPTED),
+        (["-", "", ""], "-125", Status.ACCEPTED),
+        (["", ",", ","], "125", Status.REVIEW),
+        (["", "", None], "125", Status.REVIEW),
+    ],
+    ids=["a comma", "nothing", "a minus", "no number", "not known"],
+)
+def test_what_shapes_do_not_tell_the_second_reading_may(
+    before: list[str | None], text: str, status: Status
+) -> None:
+    blot = mark(Box(153, 142, 16, 10), SPECK)
+    seen = [replace(one, before=sign) for one, sign in zip(twice(row("125")), before, strict=True)]
+    numbers, rejected = gathered(seen, [blot])
+    assert [(n.text, n.status) for n in numbers] == [(text, status)]
+    assert (rejected[0].reason or "").startswith("separator: ")
+
+
+def test_what_shapes_do_tell_is_not_asked_again() -> None:
+    seen = [replace(one, before="") for one in twice(row("125"))]
+    assert texts(gathered(seen, [mark(Box(158, 136, 6, 14), SPECK)])[0]) == ["12,5"]
+
+
 @pytest.mark.parametrize(("darkness", "text"), [(250, "12,5"), (200, "12,5"), (150, "125")])
 def test_a_mark_much_fainter_than_the_digits_separates_nothing(darkness: int, text: str) -> None:
     comma = mark(Box(158, 136, 6, 14), SPECK)
@@ -220,11 +246,18 @@ def test_a_field_of_which_a_digit_fell_out_lacks_it() -> None:
     assert rejected == [out]
 
 
-@pytest.mark.parametrize(("least", "status"), [(0.9, Status.ACCEPTED), (0.97, Status.REVIEW)])
+@pytest.mark.parametrize(("least", "status"), [(0.95, Status.ACCEPTED), (0.98, Status.REVIEW)])
 def test_what_was_read_twice_is_accepted_from_another_confidence(least: float, status: Status) -> None:
-    numbers, _ = gathered(twice(row("12345")), least=least)
+    numbers, _ = gathered(twice(row("123")), least=LeastSure(few=1.0, several=least))
     assert [n.status for n in numbers] == [status]
-    assert [n.status for n in gathered(row("12345"), least=0.999)[0]] == [Status.ACCEPTED]
+    assert [n.status for n in gathered(row("123"), least=LeastSure(1.0, 1.0))[0]] == [Status.ACCEPTED]
+
+
+@pytest.mark.parametrize("digits", ["7", "77"])
+def test_few_digits_may_be_stray_marks_and_have_to_be_surer(digits: str) -> None:
+    strict = LeastSure(few=0.999, several=0.9)
+    assert [n.status for n in gathered(twice(row(digits)), least=strict)[0]] == [Status.REVIEW]
+    assert [n.status for n in gathered(twice(row("777")), least=strict)[0]] == [Status.ACCEPTED]
 
 
 def test_an_empty_page_holds_nothing() -> None:

@@ -14,10 +14,12 @@ from processor.rejection.geometry import (
 )
 from processor.rejection.open_set import (
     LOW_SIZE,
+    SEVERAL,
     digit_costs,
     is_sure,
     judge_digit,
     junk_cost,
+    least_sure,
     size_cost,
     size_weight,
     unlike_any_digit,
@@ -115,6 +117,20 @@ def test_unlike_any_digit_tells_how_unlike() -> None:
 def test_many_fairly_sure_digits_make_no_sure_number() -> None:
     assert is_sure([0.97, 0.97])
     assert not is_sure([0.97] * 8)
+
+
+@pytest.mark.parametrize("count", [SEVERAL - 1, SEVERAL])
+def test_the_fewer_errors_are_allowed_the_surer_a_number_has_to_be(count: int) -> None:
+    limits = [least_sure(rate).of(count) for rate in (0.0, 0.001, 0.01, 0.05, 0.5)]
+    assert limits == sorted(limits, reverse=True)
+    assert limits[0] == 1
+    assert limits[-1] == 0.5
+
+
+def test_a_single_mark_has_to_be_surer_than_a_long_number() -> None:
+    asked = least_sure(0.01)
+    assert asked.of(1) == asked.of(SEVERAL - 1) > asked.of(SEVERAL) == asked.of(SEVERAL + 5)
+    assert asked.contested > asked.of(SEVERAL)
 
 
 CELL = (384, 384)
