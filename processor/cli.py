@@ -1,7 +1,5 @@
 """The command line of `processor`: parses, loads the settings, and hands over to `processor.commands`."""
 
-import os
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from processor.commands.options import Json, OutputFile, Quiet, SettingsFile, TableForm, Workers, words_of
-from processor.errors import DigitInboxError
+from processor.commands.program import run_program
 from processor.log_lines import LogFormat
 
 if TYPE_CHECKING:
@@ -387,24 +385,5 @@ def config_init(
 
 
 def main() -> None:
-    """The entry point of the console script: the one place that turns errors into messages and exit codes."""
-    for stream in (sys.stdout, sys.stderr):
-        # A file name the terminal's encoding cannot write must not end the program.
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    try:
-        app()
-    except DigitInboxError as error:
-        from processor.commands.console import Words
-
-        Words().fail(error)
-        sys.exit(error.exit_code)
-    finally:
-        _flush()
-
-
-def _flush() -> None:
-    """Writes what is buffered; a reader that is gone (`processor results | head`) is no error."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """The entry point of the console script."""
+    run_program(app)

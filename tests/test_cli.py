@@ -120,8 +120,9 @@ def test_every_command_has_help_with_its_options(call: Call, command: str) -> No
 
 
 def test_help_tells_the_defaults(call: Call) -> None:
-    assert "workers.count of" in call("run", "--help")[1]
-    assert "the inbox" in call("run", "--help")[1]
+    of_run = re.sub(r"[│\s]+", " ", call("run", "--help")[1])
+    assert "Processes that read. [default: (workers.count of the settings)]" in of_run
+    assert "[default: (the inbox)]" in of_run
     assert "readings" in call("export", "--help")[1]
 
 

@@ -1,11 +1,9 @@
 """The command line of `training`: which command does what is in `training.commands`."""
 
-import sys
-
 import typer
 
 from processor.commands.options import Quiet, SettingsFile
-from processor.errors import DigitInboxError
+from processor.commands.program import run_program
 from training.commands import archiving, fetching, fitting, judging, strips
 
 app = typer.Typer(
@@ -34,11 +32,5 @@ def program(context: typer.Context, settings: SettingsFile = None, quiet: Quiet 
 
 
 def main() -> None:
-    """The entry point of the console script: the one place that turns errors into messages and exit codes."""
-    try:
-        app()
-    except DigitInboxError as error:
-        from processor.commands.console import Words
-
-        Words().fail(error)
-        sys.exit(error.exit_code)
+    """The entry point of the console script."""
+    run_program(app)
