@@ -12,6 +12,7 @@ from sqlalchemy import Engine as Database
 from processor.custody import ATTEMPTS, used
 from processor.engines.tasks import Engine, Outcome, ScanTask
 from processor.errors import BadScan, DigitInboxError, Transient
+from processor.filing import as_published
 from processor.prediction.archive import ModelFolder
 from processor.results.comparison import Pair, compare
 from processor.results.originals import find_original
@@ -113,8 +114,10 @@ class Rereading:
                     self._database,
                     scan,
                     result,
+                    published=[as_published(staged, self._results) for staged in result.staged],
                     corrected=corrected,
                     model=used(self._model),
+                    results=self._results,
                     now=datetime.now(UTC),
                 )
         except (BadScan, Transient) as fault:

@@ -33,7 +33,7 @@ from processor.results.database import open_database, reading, writing
 from processor.results.originals import kept_name
 from processor.results.queries import summary
 from processor.results.replacement import stored_reading, stored_scans
-from processor.results.schema import corrections, digits, numbers
+from processor.results.schema import corrections, digits, numbers, outputs
 from tests.conftest import Command
 from tests.model_copies import SURE, accepting_from, copy_model, name_current
 from tests.sample_readings import a_blob, a_number, a_page, a_result
@@ -298,6 +298,24 @@ def test_a_new_reading_replaces_the_old_one_as_a_whole(shelf: Shelf) -> None:
     assert (shelf.results / "csv" / "a.png.csv").read_text() == "13 5"
     after = summary(shelf.database)
     assert (after.seen, after.done, after.pending) == (before.seen, before.done, before.pending) == (2, 2, 0)
+
+
+def test_hashes_of_the_new_files_are_noted_and_files_of_before_go(shelf: Shelf) -> None:
+    shelf.put("a.png", a_page(number_at(0, "12")))
+    picture = drop(shelf.results / "annotated", "a-p1.jpg", "of before")
+    foreign = drop(shelf.results / "processed", "mine.png", "?")
+    with writing(shelf.database) as connection:
+        for file in ("annotated/a-p1.jpg", "csv/a.png.csv", "processed/mine.png", "../settings.toml"):
+            row = {"scan_id": 1, "file": file, "sha256": "0" * 64, "bytes": 1}
+            connection.execute(insert(outputs), row)
+    (reread,) = shelf.reread()
+    assert reread.fault is None
+    written = (shelf.results / "csv" / "a.png.csv").read_bytes()
+    kept = [("csv/a.png.csv", hashlib.sha256(written).hexdigest(), len(written))]
+    assert shelf.rows("SELECT file, sha256, bytes FROM outputs") == kept
+    assert not picture.exists()
+    assert foreign.exists()
+    assert (shelf.results.parent / "settings.toml").exists()
 
 
 def test_originals_are_found_where_they_went_or_stayed(shelf: Shelf) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, or_, select, update
@@ -24,10 +24,10 @@ from processor.records import (
     Winner,
 )
 from processor.results.database import reading, writing
-from processor.results.ledger import UsedModel, store_model, store_result
+from processor.results.ledger import PublishedFile, UsedModel, store_model, store_outputs, store_result
 from processor.results.publish import file_name, publish
 from processor.results.queries import Fields, NumberReport, page_reports, scans_done
-from processor.results.schema import corrections, digits, numbers, pages, scans
+from processor.results.schema import corrections, digits, numbers, outputs, pages, scans
 
 Corrected = tuple[tuple[int, NumberReading], ...]
 """Numbers that a person had a hand in, each with its page."""
@@ -92,16 +92,20 @@ def replace_reading(
     scan: StoredScan,
     result: ScanResult,
     *,
+    published: Sequence[PublishedFile],
     corrected: Corrected,
     model: UsedModel,
+    results: Path,
     now: datetime,
 ) -> None:
     """Replaces what is stored of `scan` by `result`, which holds the numbers `corrected` as they are.
 
-    One transaction: the stamps, the rows, and the corrections, which move to the new rows. The files that
-    `result` staged are published inside it: only once the database is locked and took every row, and where
-    one of them, or the commit, fails, those of before are back. After a kill between the last file and the
-    commit, the scan read once more overwrites both, for the same scan always gives the same names.
+    One transaction: the stamps, the rows, the hashes of the `published` files, and the corrections, which
+    move to the new rows. The files that `result` staged are published inside it: only once the database is
+    locked and took every row, and where one of them, or the commit, fails, those of before are back. After a
+    kill between the last file and the commit, the scan read once more overwrites both, for the same scan
+    always gives the same names. Files of before that the new reading has not (the pictures had another
+    format) go last, once nothing names them.
 
     Raises Transient where the scan was read anew or corrected since `scan` and `corrected` were read, or
     the database or the disk refuses; BadDatabase. Rows and files are as before then.
@@ -116,14 +120,26 @@ def replace_reading(
     with ExitStack() as undo:
         with writing(engine) as connection:
             _check_unchanged(connection, scan, corrected)
+            before = _output_files(connection, scan.id)
             links = _correction_links(connection, scan.id)
             store_model(connection, result.model, model, now)
             connection.execute(update(scans).where(scans.c.id == scan.id).values(stamps))
             store_result(connection, scan.id, result)
+            store_outputs(connection, scan.id, published)
             _link_again(connection, scan.id, links)
             for staged in result.staged:
                 _publish(staged, undo)
         undo.pop_all()
+    for file in before - {new.file for new in published}:
+        _withdraw(results / file)
+
+
+def _output_files(connection: Connection, scan_id: int) -> set[str]:
+    """The files that the records name as a scan's, below the results folder."""
+    noted = connection.execute(select(outputs.c.file).where(outputs.c.scan_id == scan_id)).scalars()
+    pictures = select(pages.c.annotated).where(pages.c.scan_id == scan_id, pages.c.annotated.is_not(None))
+    named = {*noted, *connection.execute(pictures).scalars()}
+    return {file for file in named if PurePosixPath(file).parts[:-1] in (("annotated",), ("csv",))}
 
 
 def _publish(staged: StagedFile, undo: ExitStack) -> None:
