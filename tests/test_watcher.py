@@ -474,6 +474,18 @@ def test_events_that_the_system_lost_are_a_hint(inbox: Path, caplog: pytest.LogC
     assert "the inbox is listed anew" in caplog.text
 
 
+def test_a_stop_while_an_event_is_on_its_way_is_no_error(
+    inbox: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    page = inbox / "page.png"
+    page.touch()
+    with watching(inbox) as watcher:
+        settle(watcher)
+        page.rename(inbox.parent / "page.png")
+        watcher.wait(SHORT)
+    assert caplog.records == []
+
+
 def test_threads_and_file_descriptors_are_given_back(inbox: Path) -> None:
     def held() -> tuple[int, int]:
         return threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))

@@ -48,8 +48,10 @@ class Observation:
         self.folder = folder
         self._identity = identity(folder)
         self._events = _Events(hint)
-        # Watchdog 7 warns so, to no purpose, of each folder that appears while it walks the one above.
+        # Watchdog 7 warns so, to no purpose, of each folder that appears while it walks the one above, and
+        # calls it an error where it is stopped while an event is on its way.
         warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
+        logging.getLogger("watchdog.observers.inotify").addFilter(_is_no_late_event)
         self._observer = _native_observer()
         try:
             # Watchdog does not follow a link, and so would watch the link instead of the inbox behind it.
@@ -109,6 +111,10 @@ def identity(folder: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+def _is_no_late_event(record: logging.LogRecord) -> bool:
+    return "called when the thread is inactive" not in record.getMessage()
 
 
 class _Events(FileSystemEventHandler):
