@@ -23,18 +23,21 @@ _KINDS = (
 )
 
 
-def write_pile(inbox: Path, count: int, seed: int = 5) -> int:
+def write_pile(inbox: Path, count: int, seed: int = 5, *, copies: bool = True) -> int:
     """Writes `count` files below `inbox`, the same ones for the same seed; tells how many contents they hold.
 
     One in ten is a copy or a hard link of a good one, which sorts before it or after it; one in twenty is
     damaged, each in its own way: a bad scan that is shown again after it failed is rightly tried again, so
-    that of two bad copies either may be the first, depending on when a run was killed.
+    that of two bad copies either may be the first, depending on when a run was killed. Without `copies`
+    the good ones differ, too: where one cannot be read for the moment, its copy is the first.
     """
     chance = random.Random(seed)
     good: list[Path] = []
     contents: set[bytes] = set()
     for number in range(count):
         kind = _KINDS[number % len(_KINDS)]
+        if kind in ("copy", "link") and not copies:
+            kind = "png"
         folder = inbox / chance.choice(_FOLDERS)
         folder.mkdir(parents=True, exist_ok=True)
         stem = f"{chance.choice(_STEMS)} {number}"

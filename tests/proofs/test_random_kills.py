@@ -15,7 +15,6 @@ move are not left to chance: test_kills.py stops at each of them by name.
 import os
 import random
 import sqlite3
-import subprocess
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
@@ -24,9 +23,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PROCESSOR
-from tests.proofs.accounts import Account, account, differences, states
+from tests.proofs.accounts import Account, account, states
 from tests.proofs.piles import write_pile
+from tests.proofs.products import check, command, left, says_so, settled
 from tests.proofs.programs import Program, wait_until
 
 SCANS = int(os.environ.get("PROOF_SCANS", "300"))
@@ -86,7 +85,7 @@ def test_a_run_killed_again_and_again_leaves_what_an_undisturbed_one_leaves(
             if last.wait() == 0:
                 break
             assert "Traceback" not in last.said
-    check(home, undisturbed, toll)
+    conclude(home, undisturbed, toll)
 
 
 def test_a_daemon_killed_again_and_again_leaves_what_an_undisturbed_one_leaves(
@@ -96,8 +95,9 @@ def test_a_daemon_killed_again_and_again_leaves_what_an_undisturbed_one_leaves(
     toll = torment(home, KILLS // 2, chance, "--workers", "2")
     with Program(home, "--workers", "2") as last:
         wait_until(lambda: settled(home), f"all scans are read; {last.said}")
+        says_so(last, "Watching")
         assert last.stop() == 0
-    check(home, undisturbed, toll)
+    conclude(home, undisturbed, toll)
 
 
 def test_two_daemons_of_which_one_is_killed_again_and_again_share_the_work(
@@ -110,7 +110,7 @@ def test_two_daemons_of_which_one_is_killed_again_and_again_share_the_work(
         # What the killed one had claimed, the other one takes over: nobody is started again.
         wait_until(lambda: settled(home), f"all scans are read; {other.said}")
         assert other.stop() == 0
-    check(home, undisturbed, toll)
+    conclude(home, undisturbed, toll)
 
 
 def torment(home: Path, kills: int, chance: random.Random, *arguments: str) -> Toll:
@@ -165,29 +165,16 @@ def may_lose_a_worker(home: Path, program: Program, chance: random.Random) -> bo
         return int(connection.execute(query).fetchone()[0]) == 0
 
 
-def left(home: Path) -> int:
-    """How many files still lie in the inbox."""
-    return sum(len(names) for _, _, names in os.walk(home / "inbox"))
-
-
-def settled(home: Path) -> bool:
-    """Whether the inbox is empty and everything in the queue has come to its end."""
-    database = home / "results" / "results.db"
-    return left(home) == 0 and not {"queued", "running"} & states(database).keys()
-
-
-def check(home: Path, undisturbed: Account, toll: Toll) -> None:
+def conclude(home: Path, undisturbed: Account, toll: Toll) -> None:
     """Nothing lost, nothing doubled, the same bytes; the counts add up; no process is left."""
     until_all_are_gone(toll.programs)
     for program in toll.programs:
-        assert "Traceback" not in program.said
-    wrong = differences(undisturbed, account(home))
-    assert not wrong, f"{len(wrong)} differences after {toll}:\n" + "\n".join(wrong[:40])
+        assert "Traceback" not in program.said, program.said
+    check(home, undisturbed)
     again = Program(home, "--once", "--json")
     assert again.wait() == 0, again.said
     assert '"seen": 0,' in again.said
-    assert '"pending": 0,' in command(home, "status", "--json")
-    assert '"clean": true,' in command(home, "verify", "--json")
+    assert '"pending": 0,' in command(home, "status", "--json").stdout
     assert toll.at_work >= toll.kills * 3 // 4, f"most kills are to hit scans that are left: {toll}"
     print(
         f"\n{SCANS} scans, {toll.kills} kills ({toll.parents} of the parent, {toll.workers} of a worker; "
@@ -200,12 +187,3 @@ def until_all_are_gone(programs: list[Program]) -> None:
     """No worker outlives its parent for long."""
     gone: Callable[[], bool] = lambda: not any(program.processes() for program in programs)  # noqa: E731
     wait_until(gone, "the workers of killed runs end by themselves", ORPHAN_SECONDS)
-
-
-def command(home: Path, *arguments: str) -> str:
-    """What the command prints, where it ends well."""
-    done = subprocess.run(
-        [str(PROCESSOR), *arguments], cwd=home, capture_output=True, text=True, check=False, timeout=600
-    )
-    assert done.returncode == 0, (done.stdout[-4000:], done.stderr)
-    return done.stdout

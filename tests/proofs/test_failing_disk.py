@@ -1,0 +1,135 @@
+"""A disk that fails, is full or read-only: nothing is lost, it is said, and reading goes on by itself after.
+
+Each time a daemon reads a pile of scans while the fault lasts. At the end the folder holds what it would hold
+without it: the same files with the same bytes, the same rows, nothing failed that can be read.
+
+    pytest -m slow tests/proofs/test_failing_disk.py
+
+The disk that fails now and then is made by a C compiler, for Linux. Full and read-only disks are mounted,
+which takes root's rights; elsewhere those tests are skipped.
+"""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.proofs.accounts import Account
+from tests.proofs.conftest import SCANS
+from tests.proofs.faulty_disk import READS, WRITES, FaultyDisk
+from tests.proofs.mounts import mount_memory, unmount, write_protect
+from tests.proofs.products import check, drop_in, finish, product, says_so, settled, status_says
+from tests.proofs.programs import Program, wait_until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT])
+def test_any_call_that_writes_may_fail(place: Path, in_peace: Account, number: int) -> None:
+    """One in 25 of all calls that write in the results folder fails: the database's, the workers', all."""
+    home = product(place / "home", SCANS)
+    with (
+        FaultyDisk(place, home / "results") as disk,
+        Program(home, "--workers", "2", environment=disk.environment) as daemon,
+    ):
+        says_so(daemon, "Watching")
+        failed = read_with_faults(home, disk, daemon, number, 25, *WRITES)
+    assert os.strerror(number) in daemon.said
+    check(home, in_peace, parts=failed["unlink"] > 0)
+    for kind in ("create", "write", "sync", "rename"):
+        assert failed[kind], f"no {kind} failed in this run: {failed}"
+
+
+def test_any_call_that_reads_a_scan_may_fail(place: Path, in_peace: Account) -> None:
+    """As with a share that hiccups: what cannot be read for the moment is read later, and has not failed."""
+    home = product(place / "home", SCANS)
+    with (
+        FaultyDisk(place, home / "inbox") as disk,
+        Program(home, "--workers", "2", environment=disk.environment) as daemon,
+    ):
+        says_so(daemon, "Watching")
+        failed = read_with_faults(home, disk, daemon, errno.EIO, 10, *READS)
+    assert os.strerror(errno.EIO) in daemon.said
+    check(home, in_peace)
+    for kind in READS:
+        assert failed[kind], f"no {kind} failed in this run: {failed}"
+
+
+def read_with_faults(
+    home: Path, disk: FaultyDisk, daemon: Program, number: int, one_in: int, *kinds: str
+) -> dict[str, int]:
+    """Reads the pile while calls fail, and then what is left in peace; how many calls failed of each kind.
+
+    A scan meets a few of the faults, and far fewer than would set it aside.
+    """
+    disk.begin(number, one_in, *kinds)
+    drop_in(home)
+    wait_until(
+        lambda: sum(disk.failed.values()) >= 2 * SCANS or settled(home) or daemon.ended,
+        f"calls fail; {daemon.said}",
+    )
+    disk.mend()
+    failed = disk.failed
+    finish(home, daemon)
+    return failed
+
+
+def test_a_full_disk(place: Path, in_peace: Account) -> None:
+    """Without a limit for free space, writing fails wherever it comes to."""
+    home = product(place / "home", SCANS)
+    mount_memory(home / "results", 24)
+    with Program(home, "--workers", "2") as daemon:
+        says_so(daemon, "Watching")
+        ballast = fill(home / "results", keep=100_000)
+        drop_in(home)
+        says_so(daemon, "No space left")
+        ballast.unlink()
+        # Meanwhile there was no room to note it.
+        status_says(home, "full")
+        finish(home, daemon)
+    check(home, in_peace)
+
+
+def test_a_disk_that_is_nearly_full(place: Path, in_peace: Account) -> None:
+    """Below `limits.min_free_mb` nothing more is read until there is room."""
+    home = product(place / "home", SCANS, min_free_mb=2)
+    mount_memory(home / "results", 24)
+    with Program(home, "--workers", "2") as daemon:
+        says_so(daemon, "Watching")
+        ballast = fill(home / "results", keep=1_500_000)
+        drop_in(home)
+        says_so(daemon, "Less than 2 MB are free")
+        status_says(home, "Less than 2 MB are free")
+        ballast.unlink()
+        finish(home, daemon)
+    assert "No space left" not in daemon.said
+    check(home, in_peace)
+
+
+def fill(folder: Path, keep: int) -> Path:
+    """Leaves `keep` bytes of the disk; gives the file that takes the others."""
+    facts = os.statvfs(folder)
+    ballast = folder / "ballast"
+    ballast.write_bytes(bytes(facts.f_bavail * facts.f_frsize - keep))
+    return ballast
+
+
+def test_folders_that_cannot_be_written_for_a_while(place: Path, in_peace: Account) -> None:
+    """Each folder of the results is read-only at first; one after the other is mended."""
+    home = product(place / "home", SCANS)
+    folders = [home / "results" / name for name in ("annotated", "csv", "processed", "failed", ".staging")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    with Program(home, "--workers", "2") as daemon:
+        says_so(daemon, "Watching")
+        for folder in folders:
+            write_protect(folder)
+        drop_in(home)
+        for folder in reversed(folders):
+            said = len(daemon.said)
+            says_so(daemon, "Read-only file system", said)
+            status_says(home, "Read-only file system")
+            unmount(folder)
+        finish(home, daemon)
+    check(home, in_peace)
