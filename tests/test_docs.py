@@ -34,7 +34,7 @@ from training.sources import KINDS, SOURCES
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-WRITTEN = ("*.md", "docs/*.md", "examples/*.md", "models_archive/**/*.md", "tests/data/*.md")
+WRITTEN = ("*.md", "docs/*.md", "deploy/*.md", "examples/*.md", "models_archive/**/*.md", "tests/data/*.md")
 PAGES = sorted(page for pattern in WRITTEN for page in ROOT.glob(pattern))
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -447,4 +447,4 @@ def test_no_text_names_a_place_on_somebodys_machine() -> None:
         assert found is None, f"{file}: {found}"
 
 
-_OURS = {"benchmarks", "docs", "examples", "models_archive", "processor", "tests", "training", ".ci"}
+_OURS = {"benchmarks", "deploy", "docs", "examples", "models_archive", "processor", "tests", "training", ".ci"}
