@@ -7,7 +7,7 @@ finds likely are weighed by both.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -20,6 +20,7 @@ from processor.prediction.strips import Frame, cut_strip, frame
 from processor.records import Box, Cause, Mask, Rejection, TwoReadings, Winner
 from processor.rejection.open_set import SEVERAL, SURE_NUMBER
 from processor.segmentation.blobs import Blob
+from processor.segmentation.combs import cells_of, is_comb
 from processor.segmentation.spelling import Spelling, Step, all_ways, spell
 from processor.words import Mark, Seen
 
@@ -203,23 +204,47 @@ def _regions(
             or (mark.rejection.cause in readable and (whole or mark.blob.box.height >= LOW * height))
         )
     ]
-    runs: list[list[Mark]] = []
-    for mark in eligible:
-        near = runs and (whole or _near(runs[-1], mark, height, dividers))
-        runs[-1].append(mark) if near else runs.append([mark])
+    runs = [eligible] if whole and eligible else _runs(eligible, height, dividers)
     found = [_region(run, proposals, core) for run in runs if whole or any(m.rejection is None for m in run)]
     return [region for region in found if region is not None]
 
 
-def _near(run: Sequence[Mark], mark: Mark, height: float, dividers: Mask) -> bool:
+def _runs(marks: Sequence[Mark], height: float, dividers: Mask) -> list[list[Mark]]:
+    """Marks near each other on a line `height` px high, parted at walls unless they fill a comb one by one.
+
+    Alone in its cell a digit would be read with what reaches into the strip from the cells beside it.
+    """
+    found: list[list[Mark]] = []
+    for run in _parted(marks, lambda run, mark: _near(run, mark, height)):
+        boxes = [mark.blob.box for mark in run]
+        if is_comb(boxes, cells_of(boxes, dividers)):
+            found.append(run)
+        else:
+            found += _parted(run, lambda run, mark: not _walled(run[-1], mark, dividers))
+    return found
+
+
+def _parted(marks: Sequence[Mark], together: Callable[[list[Mark], Mark], bool]) -> list[list[Mark]]:
+    """`marks` in runs: each goes `together` with the run before it, or begins another."""
+    runs: list[list[Mark]] = []
+    for mark in marks:
+        runs[-1].append(mark) if runs and together(runs[-1], mark) else runs.append([mark])
+    return runs
+
+
+def _near(run: Sequence[Mark], mark: Mark, height: float) -> bool:
     right = max(m.blob.box.right for m in run)
     box, last = mark.blob.box, run[-1].blob.box
     shared = min(box.bottom, last.bottom) - max(box.y, last.y)
-    if box.x - right > APART * height or shared < LEVEL * min(box.height, last.height):
-        return False
+    return box.x - right <= APART * height and shared >= LEVEL * min(box.height, last.height)
+
+
+def _walled(left: Mark, right: Mark, dividers: Mask) -> bool:
+    """Whether an upright ruled line stands between the middles of two neighbours."""
+    box, last = right.blob.box, left.blob.box
     top, bottom = min(box.y, last.y), max(box.bottom, last.bottom)
     between = dividers[top:bottom, int(last.centre[0]) : int(box.centre[0])]
-    return not (between.size and float(between.any(axis=1).mean()) > WALL)
+    return bool(between.size and float(between.any(axis=1).mean()) > WALL)
 
 
 def _region(run: Sequence[Mark], proposals: Proposals, core: Sequence[Box] | None) -> Region | None:

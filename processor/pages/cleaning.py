@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from processor.components import find_components
+from processor.pages.frames import remove_frames
 from processor.pages.ink import STRIP, binarise, find_ink, ink_limits, on_this_side, soft_ink
 from processor.pages.rulings import remove_rulings, typical_height
 from processor.pages.sheets import find_sheet, flat
@@ -93,12 +95,14 @@ def clean(page: Page, quarter_turns: int = 0) -> CleanPage:
         to_original = to_original @ np.vstack([to_working, [0, 0, 1]])
     limits = ink_limits(contrast)
     mask = on_this_side(contrast, find_ink(contrast, limits))
-    ruled = remove_rulings(mask, typical_height(mask), contrast > FAINT_LINE * limits.ink)
+    framed = remove_frames(mask, find_components(mask))
+    faint = contrast > FAINT_LINE * limits.ink
+    ruled = remove_rulings(framed.writing, typical_height(framed.writing), faint)
     return CleanPage(
-        ink=soft_ink(contrast, ruled.writing),
+        ink=framed.erased_from(soft_ink(contrast, ruled.writing)),
         mask=ruled.writing,
-        dividers=ruled.upright,
-        rulings=ruled.horizontal,
+        dividers=ruled.upright | framed.dividers,
+        rulings=ruled.horizontal | framed.level,
         digit_height=typical_height(ruled.writing),
         to_original=to_original,
         skew_degrees=_sinking(to_original, mask.shape),

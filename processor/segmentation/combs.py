@@ -18,6 +18,10 @@ DIVIDED = 0.6
 ONE_LINE = 0.2
 """Pieces of dividers so near each other, in heights of what they divide, are one."""
 
+PAIR = 0.4
+"""... and so near, as a share of the way between the digits: the sides of two boxes that stand apart. Of a
+cell that was skipped the sides are half of that way apart."""
+
 SKIPPED = 2
 """Between neighbours of a comb stand at most so many dividers: in the cell between, no digit was read."""
 
@@ -47,7 +51,8 @@ def _count(between: Mask) -> int:
     if not between.size or between.any(axis=1).mean() <= DIVIDED:
         return 0
     columns = np.flatnonzero(between.any(axis=0))
-    apart = np.flatnonzero(np.diff(columns) > ONE_LINE * len(between)) + 1
+    near = max(ONE_LINE * len(between), PAIR * between.shape[1])
+    apart = np.flatnonzero(np.diff(columns) > near) + 1
     lines = [between[:, run[0] : run[-1] + 1] for run in np.split(columns, apart)]
     return max(1, sum(bool(line.any(axis=1).mean() > DIVIDED) for line in lines))
 
