@@ -417,6 +417,22 @@ def test_every_kind_of_finding_has_an_advice() -> None:
     assert set(MENDED) | set(REMEDIES) >= set(Kind) - {Kind.DUPLICATE}
 
 
+def test_more_findings_than_can_be_listed_are_told_in_parts(office: Office) -> None:
+    office.read("form.png")
+    for number in range(3):
+        drop(office.results / "csv", f"{number}.csv", "?")
+    report = Verification(
+        office.holdings,
+        staging=office.results / ".staging",
+        stale=timedelta(days=1),
+        is_dead=is_dead,
+        pause_seconds=0.0,
+        most_findings=2,
+    ).look()
+    assert len(report.findings) == 2
+    assert not report.complete
+
+
 # The command
 
 

@@ -59,6 +59,7 @@ class Verification:
         is_dead: Callable[[str], bool],
         advance: Callable[[int], None] = lambda _: None,
         pause_seconds: float = SECOND_LOOK_SECONDS,
+        most_findings: int = MOST_FINDINGS,
     ) -> None:
         self._holdings = holdings
         self._staging = staging
@@ -66,18 +67,19 @@ class Verification:
         self._is_dead = is_dead
         self._advance = advance
         self._pause_seconds = pause_seconds
+        self._most = most_findings
 
     def look(self) -> Report:
         """Everything that is off. Raises Transient, BadDatabase where it cannot be looked at."""
         looked = Looked()
-        first = list(_at_most(self._findings(looked, self._advance), MOST_FINDINGS + 1))
-        complete = len(first) <= MOST_FINDINGS
+        first = list(_at_most(self._findings(looked, self._advance), self._most + 1))
+        complete = len(first) <= self._most
         if not first or first[0].kind is Kind.DAMAGED:
             return Report(looked=looked, findings=tuple(first), complete=complete)
         time.sleep(self._pause_seconds)
         ids = {finding.scan_id for finding in first if finding.scan_id is not None}
         again = {_told(finding) for finding in self._findings(Looked(), lambda _: None, ids)}
-        still = tuple(finding for finding in first[:MOST_FINDINGS] if _told(finding) in again)
+        still = tuple(finding for finding in first[: self._most] if _told(finding) in again)
         return Report(looked=looked, findings=still, complete=complete)
 
     def _findings(
