@@ -1,8 +1,8 @@
 """When the inbox is listed again: soon after a hint, regularly without one, never most of the time."""
 
 HINT_PAUSE_SECONDS = 0.1
-"""A copy of a thousand files gives a storm of events; the inbox is not listed more often than this. But not much
-more rarely either: a scan is mostly seen first while it is written, and settles from the next look on."""
+"""A copy of a thousand files gives a storm of events; the inbox is not listed more often than this. But not
+much more rarely: a scan is mostly seen first while it is written, and settles from the next look on."""
 
 PAUSE_A_LISTING = 9.0
 """The pause after a listing, in times of what it took: listing takes a tenth of the time at most, or a large
