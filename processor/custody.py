@@ -79,10 +79,11 @@ class Custody:
         self._results = results
         self._staging = staging
         self._listener = listener
-        self._filing = Filing(inbox, results, self.accounts.complain)
-        self._table = Table(database, results, self.accounts.complain)
         self._surroundings = Surroundings(database, staging=staging)
+        self._filing = Filing(inbox, results, check=self._surroundings.check, warn=self.accounts.complain)
+        self._table = Table(database, results, self.accounts.complain)
         self._unreadable: dict[str, str] = {}
+        self._devices: dict[Path, int] = {}
         self._under_way: dict[int, _Claim] = {}
         self._next_recovery = 0.0
 
@@ -120,6 +121,7 @@ class Custody:
             except FileNotFoundError:
                 self.tally.forget(found.path)
                 return
+            self._note_device(found.root)
             if changed:
                 self.accounts.put_off(found.path)
             else:
@@ -287,8 +289,23 @@ class Custody:
             try_reading(job.path, job.file, self._unreadable[job.sha256])
         if os.path.lexists(job.path):
             return job.path
+        if self._is_away(job.source):
+            raise Transient(f"{job.source} is away.", "Bring the folder back.")
         # Its content may lie among the processed ones, as a copy that was a duplicate until this one changed.
         return find_original(job.source, job.file, job.sha256, self._results)
+
+    def _note_device(self, root: Path) -> None:
+        if root not in self._devices:
+            with suppress(OSError):
+                self._devices[root] = root.stat().st_dev
+
+    def _is_away(self, root: Path) -> bool:
+        """Whether the folder is gone, or is now what lies below the share that was mounted there."""
+        try:
+            device = root.stat().st_dev
+        except OSError:
+            return True
+        return self._devices.get(root, device) != device
 
     def _settle(self, claim: _Claim, result: ScanResult | DigitInboxError) -> None:
         if isinstance(result, BadScan):

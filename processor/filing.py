@@ -72,12 +72,16 @@ class Filing:
     """Moves what lay in the inbox to the processed or the failed ones, and reports failures of any folder.
 
     The records are committed by then: a folder that cannot be written stops no scan. What is owed is tried
-    again, with pauses that grow.
+    again, with pauses that grow. `check` raises Away while the results are, and is asked right before each
+    file: what is moved to a folder whose share was just unmounted lies hidden below it once it is back.
     """
 
-    def __init__(self, inbox: Path, results: Path, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, inbox: Path, results: Path, *, check: Callable[[], None], warn: Callable[[str], None]
+    ) -> None:
         self._inbox = inbox
         self._results = results
+        self._check = check
         self._warn = warn
         self._owed: dict[tuple[Path, str], Ended] = {}
         self._backoff = Backoff()
@@ -128,10 +132,12 @@ class Filing:
         # Somebody may have taken it away since it was read.
         if scan.root == self._inbox and os.path.lexists(scan.path):
             move = move_processed if scan.error is None else move_failed
+            self._check()
             move(scan.path, scan.file, scan.sha256, self._results)
 
     def _report(self, scan: Ended) -> None:
         if scan.error is not None:
+            self._check()
             report_failure(scan.path, scan.file, scan.sha256, scan.error, scan.at, self._results)
 
 
