@@ -17,6 +17,7 @@ from processor.records import (
     Status,
     TwoReadings,
 )
+from processor.rejection.geometry import judge_stray
 from processor.rejection.open_set import READ_ONCE, SURE_NUMBER, LeastSure, is_sure
 from processor.rejection.printed import Figure, judge_numbers
 from processor.rejection.strokes import judge_struck
@@ -68,6 +69,10 @@ class Written:
     is_field: bool
 
     @property
+    def text(self) -> str:
+        return "".join(reading.digit or "" for _, reading in self.digits)
+
+    @property
     def boxes(self) -> list[Box]:
         """Those of its digits on the working grid."""
         return _boxes(self.digits)
@@ -101,6 +106,8 @@ def gather(
     if ink is not None and not reads_print:
         written, printed = _without_print(written, ink)
         struck += printed
+    written, strays = _without_strays(written)
+    struck += strays
     page_digits = [box for number in written for box in number.boxes]
     numbers, separators = [], dict[int, Rejection]()
     for number in written:
@@ -165,6 +172,21 @@ def _without_print(written: Sequence[Written], ink: Gray) -> tuple[list[Written]
     return by_hand, printed
 
 
+def _without_strays(written: Sequence[Written]) -> tuple[list[Written], list[DigitReading]]:
+    """The numbers without 1s far lower than the other digits of the page, and these."""
+    others = [box.height for number in written if set(number.text) != {"1"} for box in number.boxes]
+    kept: list[Written] = []
+    strays: list[DigitReading] = []
+    for number in written:
+        ones = set(number.text) == {"1"}
+        against = judge_stray(Box.around(number.boxes), others) if ones else None
+        if against is None:
+            kept.append(number)
+        else:
+            strays += [_rejected(reading, against) for _, reading in number.digits]
+    return kept, strays
+
+
 def _punctuation_near(
     number: Written, left_out: Sequence[Left], table: NDArray[np.float64], ink: Gray | None
 ) -> list[int]:
@@ -179,8 +201,7 @@ def _punctuated(number: Written, near: Sequence[Box]) -> Punctuation:
     Where their shapes do not tell, as where the dots of a dotted line stand between the digits, it is written
     as the second reading saw it, which was shown the same marks.
     """
-    text = "".join(reading.digit or "" for _, reading in number.digits)
-    found = punctuate(text, number.boxes, near, _stroke(number.digits) if near else 0.0)
+    found = punctuate(number.text, number.boxes, near, _stroke(number.digits) if near else 0.0)
     written = _as_seen(number) if found.doubtful else None
     return found if written is None else replace(found, text=written, doubtful=False)
 
@@ -191,8 +212,7 @@ def _as_seen(number: Written) -> str | None:
     before = [mark.before for mark in marks if mark.before is not None]
     if len(before) < len(marks) or len({id(mark.twice) for mark in marks}) > 1:
         return None
-    digits = (reading.digit or "" for _, reading in number.digits)
-    text = "".join(sign + digit for sign, digit in zip(before, digits, strict=True))
+    text = "".join(sign + digit for sign, digit in zip(before, number.text, strict=True))
     return text if WRITTEN.fullmatch(text.removeprefix("-")) else None
 
 

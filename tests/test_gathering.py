@@ -260,6 +260,24 @@ def test_few_digits_may_be_stray_marks_and_have_to_be_surer(digits: str) -> None
     assert [n.status for n in gathered(twice(row("777")), least=strict)[0]] == [Status.ACCEPTED]
 
 
+def a_small_one(height: int) -> list[Mark]:
+    return [mark(Box(600, 300, 8, height), digit=1)]
+
+
+@pytest.mark.parametrize(("height", "stays"), [(40, True), (30, True), (26, False), (14, False)])
+def test_a_one_far_lower_than_the_digits_of_its_page_is_none(height: int, stays: bool) -> None:
+    numbers, rejected = gathered(row("46029"), row("8573", y=200), a_small_one(height))
+    assert texts(numbers)[2:] == ["1"] * stays
+    assert all((r.reason or "").startswith("speck: heights of the page's lowest digits ") for r in rejected)
+    assert len(rejected) == 1 - stays
+
+
+def test_a_small_one_among_small_digits_or_on_a_page_of_few_stays() -> None:
+    small = [mark(Box(100 + 20 * i, 300, 12, 16), digit=5) for i in range(3)]
+    assert texts(gathered(row("46029"), row("8573", y=200), small, a_small_one(14))[0])[-1] == "1"
+    assert texts(gathered(row("46029"), a_small_one(14))[0])[-1] == "1"
+
+
 def test_an_empty_page_holds_nothing() -> None:
     assert gathered() == ([], [])
     assert gathered([]) == ([], [])

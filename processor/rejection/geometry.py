@@ -1,5 +1,7 @@
 """Rejection by shape and place: what cannot be a digit whatever the network would say of it."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from processor.records import Box, Cause, Mask, Rejection
@@ -24,6 +26,15 @@ OVERSIZED = 4.0
 SEVERAL = 1.4
 """Something so many times wider than its line is high, and like no digit, is several characters in one."""
 
+STRAY = 0.7
+"""A 1 lower than this share of the lowest digits of its page is a comma, or a bit of something."""
+
+LOWEST = 10
+"""The lowest digits of a page are this percentile of their heights."""
+
+OTHERS = 8
+"""From so many other digits on it is known how low those of a page are."""
+
 LEGIBLE = 7
 """Lower than so many pixels of the scan nothing can be read, and the grain of dark paper looks like all."""
 
@@ -39,6 +50,20 @@ SPANNING = 0.6
 
 INSIDE = 0.05
 """With less than this share of its ink inside of the margins, a mark is a frame or a shadow."""
+
+
+def judge_stray(ones: Box, others: Sequence[int]) -> Rejection | None:
+    """Why a number of nothing but 1s, in the box `ones`, is none on a page whose other digits are so high.
+
+    Enlarged, any bit of a stroke is a 1: a comma that shines through from the other side of the paper, the
+    end of a letter that a ruled line cut off.
+    """
+    if len(others) < OTHERS:
+        return None
+    size = ones.height / float(np.percentile(others, LOWEST))
+    if size >= STRAY:
+        return None
+    return Rejection(Cause.SPECK, "heights of the page's lowest digits", size, STRAY)
 
 
 def judge_blob(box: Box, digit_height: float, page_shape: tuple[int, int]) -> Rejection | None:
