@@ -277,9 +277,13 @@ def _hypotheses(step: Step) -> list[Hypothesis]:
 
 
 def _reject(mark: Mark, judged: Rejection | None, junk: bool, line: Line) -> Rejection | None:
-    """Why a mark of the best path is no digit: left out on it, or a cross that looks like none for sure."""
+    """Why a mark of the best path is no digit: left out on it, a printed circle, or an unsure cross."""
     blob, seen = mark.blob, mark.seen
-    if seen is None or (not junk and mark.confidence >= SURE):
+    if seen is None:
+        return None
+    if not junk and seen.digit == 0 and (circle := strokes.judge_circle(blob.mask)) is not None:
+        return circle
+    if not junk and mark.confidence >= SURE:
         return None
     cross = strokes.judge_cross(blob.mask) if blob.box.height >= HIGH * line.height else None
     if not junk:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from benchmarks import handwriting
 from processor.records import Box, Cause
-from processor.rejection.strokes import judge_cross, judge_crossed, judge_slash, judge_struck
+from processor.rejection.strokes import judge_circle, judge_cross, judge_crossed, judge_slash, judge_struck
 
 SAMPLE = Path(__file__).parent / "data" / "mnist-sample.npz"
 DIGITS = [Box(200 + 35 * i, 100, 25, 40) for i in range(4)]
@@ -133,3 +133,24 @@ def test_a_plus_and_a_stroke_are_no_crosses() -> None:
     assert judge_cross(plus) is None
     assert judge_cross(stroke) is None
     assert judge_cross(np.ones((1, 1), np.bool_)) is None
+
+
+@pytest.mark.parametrize("diameter", [24, 40, 90])
+@pytest.mark.parametrize("pen", [1.0, 3.0])
+def test_a_printed_circle_is_no_zero(diameter: int, pen: float) -> None:
+    scale, side = 8, diameter + 12
+    large = np.zeros((side * scale, side * scale), np.uint8)
+    middle = round((side / 2 + 0.3) * scale)
+    cv2.circle(large, (middle, middle), diameter * scale // 2, 255, round(pen * scale))
+    scanned = cv2.GaussianBlur(cv2.resize(large, (side, side), interpolation=cv2.INTER_AREA), (0, 0), 0.8)
+    rejection = judge_circle(scanned > 0.4 * scanned.max())
+    assert rejection is not None
+    assert rejection.cause is Cause.MARK
+
+
+def test_written_zeros_are_no_circles() -> None:
+    with np.load(SAMPLE) as sample:
+        zeros = sample["images"][sample["labels"] == 0]
+    large = [cv2.resize(zero, None, fx=2.5, fy=2.5, interpolation=cv2.INTER_CUBIC) > 110 for zero in zeros]
+    assert len(large) == 10
+    assert [judge_circle(zero) for zero in large] == [None] * len(large)
