@@ -203,6 +203,7 @@ class Custody:
 
         What the disk refuses is said, and tried again later. Raises Away.
         """
+        self._surroundings.check()
         self._filing.catch_up(at_once=at_once)
         self._table.refresh(at_once=at_once)
 

@@ -1,100 +1,22 @@
 """The loop and the custody of scans, with the real database and files; only the reading is a stand-in."""
 
-import csv
 import json
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Engine as Database
 
-from processor.commands.start import places, staging
-from processor.custody import ATTEMPTS, FAULTS, Custody
-from processor.daemon import Daemon
+from processor.custody import ATTEMPTS, FAULTS
 from processor.engines.tasks import ScanTask
 from processor.errors import BadCommand, BadDatabase, BadModel, DigitInboxError, Transient, WorkerKilled
-from processor.patience import Stop
 from processor.records import ScanResult
-from processor.results.database import open_database, reading, writing
-from processor.results.queries import Summary
 from processor.results.tally import Tally
-from processor.settings import LoadedSettings, load
 from tests.sample_readings import a_blob, a_number, a_page, a_result
-from tests.stand_ins import Memory, SerialEngine, drop, text_reader
-
-Read = Callable[[ScanTask], ScanResult]
-
-
-class House:
-    """A product folder whose scans are text files; each call of `once` is one run."""
-
-    def __init__(self, home: Path) -> None:
-        self.inbox = home / "inbox"
-        self.results = home / "results"
-        self.results.mkdir()
-        self.flags: dict[str, Any] = {"intake.settle_seconds": 0, "intake.rescan_seconds": 0.05}
-        self.database: Database = open_database(f"sqlite:///{self.results / 'results.db'}")
-        self.stop = Stop()
-        self.heard = Memory()
-        self.read: Read = text_reader(self.settings)
-        self.slots = 2
-        self.patience = 0.0
-
-    @property
-    def settings(self) -> LoadedSettings:
-        return load(None, self.flags)
-
-    def once(self, *paths: Path) -> Summary:
-        return self._run(paths, Daemon.once)
-
-    def watch(self, *paths: Path) -> Summary:
-        return self._run(paths, Daemon.watch)
-
-    def _run(self, paths: tuple[Path, ...], how: Callable[[Daemon], None]) -> Summary:
-        self.heard = Memory()
-        self.stop.asked = self.stop.asked and how is Daemon.once
-        with staging(self.results) as folder:
-            custody = Custody(
-                self.database, inbox=self.inbox, results=self.results, staging=folder, listener=self.heard
-            )
-            daemon = Daemon(
-                self.settings,
-                places(self.settings, paths),
-                custody=custody,
-                engine=SerialEngine(self.read, self.slots),
-                listener=self.heard,
-                stop=self.stop,
-                patience_seconds=self.patience,
-            )
-            self.custody, self.tally = custody, custody.tally
-            try:
-                how(daemon)
-            finally:
-                custody.give_back()
-            assert list(folder.iterdir()) == []
-        return custody.tally.summary()
-
-    def let_it_be_due(self) -> None:
-        """As if the pause after a fault were over."""
-        with writing(self.database) as connection:
-            connection.exec_driver_sql("UPDATE scans SET not_before = NULL")
-
-    def states(self) -> dict[str, str]:
-        with reading(self.database) as connection:
-            rows = connection.exec_driver_sql("SELECT file, state FROM scans ORDER BY id")
-            return {row.file: row.state for row in rows}
-
-    def numbers(self) -> list[tuple[str, str]]:
-        with (self.results / "numbers.csv").open(newline="") as stream:
-            return [(row["file"], row["digits"]) for row in csv.DictReader(stream)]
-
-    def files(self, folder: str) -> list[str]:
-        return sorted(path.name for path in (self.results / folder).glob("*"))
+from tests.stand_ins import drop, text_reader
+from tests.text_house import House, Read, Visitor, outcome
 
 
 @pytest.fixture
@@ -102,12 +24,6 @@ def house(home: Path) -> Iterator[House]:
     house = House(home)
     yield house
     house.database.dispose()
-
-
-def outcome(counts: Summary) -> dict[str, int]:
-    """What became of the scans, without the zeros."""
-    names = ("seen", "done", "failed", "duplicate", "ignored", "pending")
-    return {name: getattr(counts, name) for name in names if getattr(counts, name)}
 
 
 def test_an_inbox_is_read_and_emptied(house: House) -> None:
@@ -418,36 +334,6 @@ def test_the_table_does_not_depend_on_how_many_are_read_at_once(house: House, sl
 
 
 # The watch
-
-
-class Visitor:
-    """Does things to the inbox while the daemon watches, and stops it at the end or after 20 seconds."""
-
-    def __init__(self, house: House, *steps: Callable[[], object]) -> None:
-        self.house = house
-        self.thread = threading.Thread(target=self._visit, args=steps)
-        self.late = False
-
-    def _visit(self, *steps: Callable[[], object]) -> None:
-        for step in steps:
-            step()
-        self.house.stop.ask()
-
-    def wait_for(self, what: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 20
-        while not what():
-            if time.monotonic() > deadline:
-                self.late = True
-                return
-            time.sleep(0.01)
-
-    def watch(self, *paths: Path) -> Summary:
-        self.thread.start()
-        try:
-            return self.house.watch(*paths)
-        finally:
-            self.thread.join()
-            assert not self.late
 
 
 def test_the_watch_reads_what_is_there_and_what_arrives(house: House) -> None:
