@@ -92,10 +92,11 @@ def run(
                         pulse=pulse,
                     )
                     if not once:
-                        words.say(f"Watching {', '.join(str(place.path) for place in places)}; Ctrl-C stops.")
+                        watched = ", ".join(str(place.path) for place in places)
+                        words.say(f"Watching {watched}; Ctrl-C stops.", "run.watching")
                     daemon.once() if once else daemon.watch()
     except KeyboardInterrupt:
-        words.warn("Interrupted: the scans under way were given back to the queue.")
+        words.warn("Interrupted: the scans under way were given back to the queue.", "run.interrupted")
         return Exit.INTERRUPTED
     counts = report(custody.tally, time.monotonic() - started, succession.in_use.name)
     if as_json:
@@ -212,7 +213,7 @@ def signals(stop: Stop, words: Words) -> Iterator[None]:
     try:
         yield
         if stop.asked:
-            words.say("Stopped; what was under way is done.")
+            words.say("Stopped; what was under way is done.", "run.stopped")
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
