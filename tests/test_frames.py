@@ -3,6 +3,8 @@
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from processor.components import find_components
@@ -159,3 +161,32 @@ def test_frames_are_erased_from_the_ink_and_writing_is_not() -> None:
     left = removed(image | written).erased_from(ink)
     assert left[written > 0].min() == ink[written > 0].min()
     assert not left[TOP - 4 : TOP + 3, LEFT - 4 : LEFT + 4 * CELL + 4].any()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6))
+def test_whatever_is_drawn_nothing_is_added_and_nothing_raises(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    image = np.zeros((int(random.integers(14, 120)), int(random.integers(14, 160))), np.uint8)
+    height, width = image.shape
+    for _ in range(int(random.integers(1, 8))):
+        corners = random.integers(0, [width, height, width, height])
+        one, other = (int(v) for v in corners[:2]), (int(v) for v in corners[2:])
+        cv2.rectangle(image, tuple(one), tuple(other), 1, int(random.integers(1, 6)))
+    frames = removed(image)
+    lines = frames.level | frames.walls
+    assert not (image.astype(np.bool_) & ~lines & ~frames.writing).any()
+
+
+def test_a_frame_is_found_wherever_it_stands() -> None:
+    image = paper()
+    boxes(image, 4)
+    digits(image, "8306")
+    mark = image[TOP - 2 : TOP + CELL + 3, LEFT - 2 : LEFT + 4 * CELL + 3]
+    moved = np.zeros_like(image)
+    moved[201 : 201 + mark.shape[0], 7 : 7 + mark.shape[1]] = mark
+    there, here = removed(image).writing, removed(moved).writing
+    assert np.array_equal(
+        there[TOP - 2 :, LEFT - 2 :][: mark.shape[0], : mark.shape[1]],
+        here[201:, 7:][: mark.shape[0], : mark.shape[1]],
+    )
