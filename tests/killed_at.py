@@ -1,20 +1,23 @@
 """A program that runs the real command and is killed in the middle of it, at a step that is named.
 
 `python -m tests.killed_at HOME …` forks for each product folder, which is named like a step: a run that is
-SIGKILLed at it, then one that nothing disturbs. Scans are text files, read in the process itself; all else is
-the product. The steps are found by what the product calls, so that it needs no hook for its tests.
+killed or stopped at it, then one that nothing disturbs. Scans are text files, read in the process itself; all
+else is the product. The steps are found by what the product calls, so that it needs no hook for its tests.
 """
 
 import errno
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import processor.commands.run as run_command
 from processor import cli, custody, filing
+from processor.commands import start
 from processor.engines.tasks import ScanTask
 from processor.intake import queue
 from processor.records import ScanResult, StagedFile
@@ -30,8 +33,15 @@ def killed() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def wrap(owner: Any, name: str, *, before: bool = False, call: int = 2) -> Patch:
-    """Kills before or after the `call`th time that `owner.name` is called."""
+def stopped(times: int = 1) -> None:
+    for _ in range(times):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def wrap(
+    owner: Any, name: str, *, before: bool = False, call: int = 2, do: Callable[[], None] = killed
+) -> Patch:
+    """Kills, or does something else, before or after the `call`th time that `owner.name` is called."""
 
     def patch() -> None:
         real, calls = getattr(owner, name), [0]
@@ -39,10 +49,10 @@ def wrap(owner: Any, name: str, *, before: bool = False, call: int = 2) -> Patch
         def wrapped(*arguments: Any, **options: Any) -> Any:
             calls[0] += 1
             if before and calls[0] == call:
-                killed()
+                do()
             result = real(*arguments, **options)
             if not before and calls[0] == call:
-                killed()
+                do()
             return result
 
         setattr(owner, name, wrapped)
@@ -97,6 +107,22 @@ def in_the_table() -> None:
     publish._sync = sync
 
 
+class TextReading:
+    """Reads a text file, and stages a page and a table."""
+
+    def __init__(self, settings: LoadedSettings) -> None:
+        self._results = settings.results
+        self._text = text_reader(settings)
+
+    def read(self, task: ScanTask) -> ScanResult:
+        result = self._text(task)
+        page = task.staging / f"{output_name(task.file, task.sha256)}-p1.jpg"
+        page.write_bytes(task.source.read_bytes()[::-1])
+        staged = StagedFile(staged=page, target=self._results / "annotated" / page.name)
+        fields = {name: getattr(result, name) for name in ScanResult.__slots__}
+        return ScanResult(**{**fields, "staged": (staged, *result.staged)})
+
+
 STEPS: dict[str, Patch] = {
     "nowhere": lambda: None,
     "shown": wrap(queue, "enqueue"),
@@ -115,21 +141,23 @@ STEPS: dict[str, Patch] = {
 }
 
 
+TWICE = partial(stopped, times=2)
+STOPS: dict[str, Patch] = {
+    "asked to stop while it starts": wrap(start, "check_model", call=1, do=stopped),
+    "asked to stop while it reads": wrap(TextReading, "read", call=1, do=stopped),
+    "interrupted while it starts": wrap(start, "check_model", call=1, do=TWICE),
+    "interrupted while it reads": wrap(TextReading, "read", call=1, do=TWICE),
+    "interrupted after the rows": wrap(queue, "finish", call=1, do=TWICE),
+    "interrupted between two publishes": wrap(filing, "publish", call=1, do=TWICE),
+}
+"""Signals instead: one asks for a stop, a second one interrupts."""
+
+
 class TextEngine(SerialEngine):
-    """Reads text files, and stages a page and a table for each."""
+    """Reads text files one after the other, in this process."""
 
     def __init__(self, settings: LoadedSettings, workers: int) -> None:
-        self._results = settings.results
-        self._text = text_reader(settings)
-        super().__init__(self.read_both, slots=2)
-
-    def read_both(self, task: ScanTask) -> ScanResult:
-        result = self._text(task)
-        page = task.staging / f"{output_name(task.file, task.sha256)}-p1.jpg"
-        page.write_bytes(task.source.read_bytes()[::-1])
-        staged = StagedFile(staged=page, target=self._results / "annotated" / page.name)
-        fields = {name: getattr(result, name) for name in ScanResult.__slots__}
-        return ScanResult(**{**fields, "staged": (staged, *result.staged)})
+        super().__init__(TextReading(settings).read, slots=2)
 
 
 def run(home: Path, step: str) -> int:
@@ -142,7 +170,7 @@ def run(home: Path, step: str) -> int:
             os.dup2(log, 1)
             os.dup2(log, 2)
             setattr(run_command, "LocalEngine", TextEngine)  # noqa: B010
-            STEPS[step]()
+            {**STEPS, **STOPS}[step]()
             sys.argv = ["processor", "run", "--once", "--json"]
             cli.main()
         except SystemExit as end:
@@ -155,4 +183,7 @@ def run(home: Path, step: str) -> int:
 if __name__ == "__main__":
     for folder in sys.argv[1:]:
         named = Path(folder)
-        (named / "codes").write_text(f"{run(named, named.name)} {run(named, 'nowhere')}")
+        first = run(named, named.name)
+        if (named / "results" / "results.db").exists():
+            shutil.copytree(named / "results", named / "after", ignore=shutil.ignore_patterns(".staging"))
+        (named / "codes").write_text(f"{first} {run(named, 'nowhere')}")

@@ -13,7 +13,7 @@ import pytest
 
 from processor.commands.config import default_file
 from processor.settings import ENV_PREFIX
-from tests.killed_at import STEPS
+from tests.killed_at import STEPS, STOPS
 from tests.stand_ins import drop
 
 SCANS = {"a.png": "12 34", "b.png": "007", "bad.png": "bad 1", "c.png": "56", "copy of c.png": "56"}
@@ -24,7 +24,7 @@ DONE = ["a.png", "b.png", "c.png"]
 def homes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A product folder for each step, in which a run was killed at it, and another one followed."""
     folder = tmp_path_factory.mktemp("kills")
-    homes = {step: folder / step for step in STEPS}
+    homes = {step: folder / step for step in (*STEPS, *STOPS)}
     for home in homes.values():
         for name, content in SCANS.items():
             drop(home / "inbox", name, content)
@@ -35,8 +35,8 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return homes
 
 
-def rows(home: Path, query: str) -> list[Any]:
-    database = sqlite3.connect(home / "results" / "results.db")
+def rows(home: Path, query: str, results: str = "results") -> list[Any]:
+    database = sqlite3.connect(home / results / "results.db")
     try:
         return database.execute(query).fetchall()
     finally:
@@ -62,6 +62,11 @@ def test_a_run_that_was_killed_is_taken_up_by_the_next(homes: dict[str, Path], s
     home, whole = homes[step], homes["nowhere"]
     killed, _ = (home / "codes").read_text().split()
     assert killed == "-9", (home / "log").read_text()
+    taken_up(home, whole)
+
+
+def taken_up(home: Path, whole: Path) -> None:
+    """The run that followed left what a run that nothing disturbed leaves."""
     assert outputs(home) == outputs(whole)
     assert list((home / "inbox").iterdir()) == []
     states = dict(rows(home, "SELECT file, state FROM scans"))
@@ -85,3 +90,30 @@ def test_nothing_disturbs_a_run_that_is_not_killed(homes: dict[str, Path]) -> No
     kinds = sorted(file.split("/")[1] for file in outputs(home))
     expected = ["annotated"] * 3 + ["csv"] * 3 + ["failed"] * 2 + ["numbers.csv"] + ["processed"] * 4
     assert kinds == expected
+
+
+@pytest.mark.parametrize(
+    ("stop", "code", "done"),
+    [
+        ("asked to stop while it starts", "0", 0),
+        # One is read while the signal comes, and another one is under way.
+        ("asked to stop while it reads", "0", 2),
+        ("interrupted while it starts", "130", None),
+        ("interrupted while it reads", "130", 0),
+        ("interrupted after the rows", "130", 1),
+        ("interrupted between two publishes", "130", 0),
+    ],
+)
+def test_a_stop_finishes_what_is_under_way_and_a_second_one_gives_it_back(
+    homes: dict[str, Path], stop: str, code: str, done: int | None
+) -> None:
+    home = homes[stop]
+    assert (home / "codes").read_text().split()[0] == code, (home / "log").read_text()
+    assert "Traceback" not in (home / "log").read_text()
+    if done is not None:
+        states = [state for (state,) in rows(home, "SELECT state FROM scans", "after")]
+        assert states.count("done") == done
+        assert "running" not in states
+        assert rows(home, "SELECT worker FROM scans WHERE worker IS NOT NULL", "after") == []
+        assert rows(home, "SELECT id FROM daemons", "after") == []
+    taken_up(home, homes["nowhere"])
