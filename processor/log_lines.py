@@ -37,7 +37,7 @@ def about(**where: object) -> Iterator[None]:
 
 
 def now_at(**where: object) -> None:
-    """From here to the end of the `about` around it, lines are about this, too.
+    """From here to the end of the `about` around it, lines are about this, too; `None`: no longer.
 
     A fault is logged where it is caught, outside the page on which it came up.
     """
@@ -71,7 +71,7 @@ def _known(record: logging.LogRecord) -> dict[str, Any]:
         "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "level": record.levelname.lower(),
         "event": getattr(record, "event", record.name),
-        **{name: about_it[name] for name in _WHERE if name in about_it},
+        **{name: about_it[name] for name in _WHERE if about_it.get(name) is not None},
         "message": record.getMessage(),
         "process": record.process,
     }

@@ -77,8 +77,12 @@ def test_what_a_line_is_about_ends_with_the_block(plan: LogPlan, file: Path) -> 
             with about(file="a.png"):
                 now_at(page=2)
             log.info("scan 1")
+            now_at(page=3)
+            now_at(page=None)
+            log.info("no longer page 3")
         log.info("nothing")
     assert [[line.get(name) for name in ("scan", "page", "file")] for line in lines(file)] == [
+        [1, None, None],
         [1, None, None],
         [None, None, None],
     ]
