@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from processor import __version__
 from processor.errors import ContentChanged, Transient
 from processor.gathering import gather
+from processor.intake.opening import open_regular
 from processor.lines import make_line, pen_width, propose_lines, read_lines
 from processor.log_lines import now_at
 from processor.orientation import quarter_turns
@@ -183,6 +184,7 @@ def process(
             staged.append(StagedFile(staged=staging / target.name, target=target))
             with _written(staged[-1].staged):
                 annotate(page, reading).save(staged[-1].staged, quality=85)
+        now_at(page=None)
     annotated = tuple(s.target for s in staged) or (None,) * len(pages)
     table = StagedFile(staged=staging / f"{name}.csv", target=settings.results / "csv" / f"{name}.csv")
     with _written(table.staged):
@@ -200,7 +202,8 @@ def process(
 
 def _content(source: Path, sha256: str) -> bytes:
     try:
-        data = source.read_bytes()
+        with open_regular(source) as stream:
+            data = stream.read()
     except OSError as error:
         raise Transient(f"{source} cannot be read: {error.strerror}.", "It is tried again.") from error
     if hashlib.sha256(data).hexdigest() != sha256:
