@@ -21,6 +21,7 @@ from processor.commands.checkup import Check, Level
 from processor.errors import BadSettings, Exit
 from processor.results.database import writing
 from processor.results.schema import daemons
+from processor.results.upgrade import FIRST
 from processor.settings import LoadedSettings, load
 from tests.conftest import Command
 from tests.holdings import Office
@@ -109,6 +110,13 @@ def test_a_damaged_database_is_a_fault(office: Office) -> None:
         stream.write(b"\xff" * size)
     check = found(checkup.database)["database"]
     assert (check.level, check.exit_code) == (Level.FAULT, Exit.BAD_DATABASE)
+
+
+def test_tables_of_an_earlier_version_are_told(office: Office) -> None:
+    office.run(f"UPDATE alembic_version SET version_num = '{FIRST}'")
+    check = found(checkup.database)["database"]
+    assert check.level is Level.WARNING
+    assert "brings it up to date" in check.remedy
 
 
 def test_a_scan_of_tomorrow_shows_a_clock_that_was_wrong(office: Office) -> None:

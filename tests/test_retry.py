@@ -112,6 +112,17 @@ def test_a_doubled_name_is_the_same_scan(office: Office, capsys: pytest.CaptureF
     assert office.rows("SELECT duplicate_of FROM scans ORDER BY id") == [(None,), (1,)]
 
 
+def test_a_scan_that_failed_before_everything_was_moved_goes_to_the_inbox_of_today(
+    office: Office, capsys: pytest.CaptureFixture[str]
+) -> None:
+    office.fail("bad.png", "the scan")
+    office.run("UPDATE scans SET source = '/before/inbox'")
+    assert outcomes(capsys, "1") == (Exit.DONE, ["queued"])
+    assert (office.inbox / "bad.png").read_text() == "the scan"
+    found = office.rows("SELECT source, state, duplicate_of FROM scans ORDER BY id")
+    assert found == [("/before/inbox", "duplicate", 2), (str(office.inbox), "queued", None)]
+
+
 def test_what_could_not_be_opened_is_looked_at_anew(
     office: Office, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -364,6 +364,15 @@ def test_a_folder_that_is_not_mounted_is_no_fault(office: Office, tmp_path: Path
     assert report.looked.away == {str(folder): 1}
 
 
+def test_the_inbox_may_have_been_moved_since(office: Office) -> None:
+    office.read("form.png")
+    name = office.fail("bad.png")
+    office.run("UPDATE scans SET source = '/before/inbox'")
+    assert kinds(office) == []
+    (office.results / "failed" / name).write_text("changed")
+    assert kinds(office) == [Kind.ORIGINAL_CHANGED]
+
+
 # What changes meanwhile, and what an earlier version left
 
 

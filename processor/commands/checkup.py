@@ -29,6 +29,7 @@ from processor.records import ScanState
 from processor.results.database import database_file, journal_mode, open_read_only, reading
 from processor.results.journal import unfit_for_wal
 from processor.results.schema import scans
+from processor.results.upgrade import TODAY, stored_revision
 from processor.settings import ENV_PREFIX, LoadedSettings
 from processor.trust import doubt
 
@@ -115,7 +116,7 @@ def database(settings: LoadedSettings) -> Iterator[Check]:
             remedy = "`processor verify` says more. Restore a copy."
             yield _fault("database", f"{file} is damaged: {damage}", remedy, Exit.BAD_DATABASE)
             return
-        yield Check(name="database", found=where)
+        yield _tables(engine, where)
         mode = journal_mode(engine)
         unfit = unfit_for_wal(file) if file is not None and mode != "wal" else None
         if unfit is None:
@@ -127,6 +128,15 @@ def database(settings: LoadedSettings) -> Iterator[Check]:
         yield from _runs(engine)
     finally:
         engine.dispose()
+
+
+def _tables(engine: Engine, where: str) -> Check:
+    with reading(engine) as connection:
+        revision = stored_revision(connection)
+    if revision == TODAY:
+        return Check(name="database", found=f"{where}, tables of revision {revision}")
+    said = f"{where} has the tables of an earlier version, of revision {revision}"
+    return _warning("database", said, "The next run copies it, and brings it up to date.")
 
 
 def _damage(file: Path) -> str | None:

@@ -1,5 +1,6 @@
 """`processor retry`: scans that failed go back into the inbox, and into the queue."""
 
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -77,7 +78,7 @@ def _named(holdings: Holdings, ids: Sequence[str]) -> list[Any]:
                 raise BadCommand(
                     f"Scan {text}, {row.file}, did not fail: it is {row.state}.", _otherwise(row)
                 )
-            if place_of(row)[0] != holdings.inbox:
+            if _folder(holdings, row) != holdings.inbox:
                 raise BadCommand(*_elsewhere(row))
             found[row.id] = row
     return [found[number] for number in sorted(found)]
@@ -85,7 +86,7 @@ def _named(holdings: Holdings, ids: Sequence[str]) -> list[Any]:
 
 def _retry(holdings: Holdings, row: Any) -> Retried:
     """File first, then row: what is cut off in between, the next look at the inbox finds and queues."""
-    source, file = place_of(row)
+    source, file = _folder(holdings, row), place_of(row)[1]
     facts = {"scan_id": row.id, "file": row.file}
     if source != holdings.inbox:
         return Retried(**facts, outcome="left", message=" ".join(_elsewhere(row)))
@@ -107,12 +108,23 @@ def _retry(holdings: Holdings, row: Any) -> Retried:
     return Retried(**facts, outcome=outcome)
 
 
+def _folder(holdings: Holdings, row: Any) -> Path:
+    """The folder a failed scan goes back to: where it came from.
+
+    Originals are kept for scans of the inbox only, so that one that is kept is of the inbox, wherever that
+    lay when the scan failed: everything may have been moved to another folder since.
+    """
+    source, file = place_of(row)
+    kept = holdings.results / FAILED / kept_name(file, row.sha256)
+    return holdings.inbox if os.path.lexists(kept) else source
+
+
 def _queue(database: Database, row: Any, source: Path, here: Path) -> str:
     if content_of(here) != row.sha256:
         # It could not be opened, so that its row stands for no content: by its content it is a new scan.
         return "put back"
     file = here.relative_to(source).as_posix()
-    if file == row.file:
+    if here == place_of(row)[0] / file and file == row.file:
         return "queued" if queue.retry(database, [row.id]) else "read meanwhile"
     now = datetime.now(UTC)
     became = queue.enqueue(database, source=source, file=file, sha256=row.sha256, bytes=row.bytes, now=now)

@@ -151,7 +151,9 @@ def _check_failed(holdings: Holdings, scan: Any, looked: Looked) -> Iterator[Fin
     due = kept.relative_to(holdings.results).as_posix()
     if not kept.with_name(f"{kept.name}.json").is_file():
         yield _finding(Kind.REPORT_MISSING, scan, "none", f"{due}.json", repairable=True)
-    if source != holdings.inbox or _LED_NOWHERE in (scan.message or ""):
+    # Only what came from the inbox was moved; the inbox itself may have been moved since.
+    was_moved = source == holdings.inbox or os.path.lexists(kept)
+    if not was_moved or _LED_NOWHERE in (scan.message or ""):
         return
     found = content_of(kept, looked)
     if found == scan.sha256 or (_NOT_READ in (scan.message or "") and os.path.lexists(kept)):
