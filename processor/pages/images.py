@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 
 from processor.errors import BadScan
 from processor.pages.faults import DAMAGE, damage_refused, too_large, where
+from processor.pages.jpeg import refuse_damaged_jpeg
 from processor.pages.pixels import to_pixels
 from processor.pages.tiff import decoder_errors_refused, page_indices
 from processor.records import Page
@@ -40,7 +41,10 @@ def image_pages(data: bytes, name: str, kind: str, limits: Limits) -> Iterator[P
         if kind in ("PNG", "GIF", "WEBP"):
             _refuse_animation(image, name, limits)
         for number, index in enumerate(indices, start=1):
-            yield _page(image, where(name, number if several else None), number, index, limits)
+            page = _page(image, where(name, number if several else None), number, index, limits)
+            if kind == "JPEG":
+                refuse_damaged_jpeg(data, name)
+            yield page
 
 
 def heic_pages(data: bytes, name: str, limits: Limits) -> Iterator[Page]:

@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 
 from processor.errors import BadScan
 from processor.pages.faults import COPY_AGAIN, damage_refused, too_large, too_many_pages, where
+from processor.pages.jpeg import refuse_damaged_jpeg
 from processor.pages.pixels import without_equal_channels
 from processor.records import Page
 from processor.settings import Limits
 
 POINTS_PER_INCH = 72
+
+JPEG = "DCTDecode"
 
 LOWER = "Lower intake.pdf_dpi, or raise limits.max_megapixels."
 
@@ -66,6 +69,7 @@ def _draw(
         bitmap.close()
         if pixels.ndim == 2 and pixels.min() == pixels.max():
             _refuse_lost_pictures(page)
+        _refuse_damaged_jpegs(page, place)
         return pixels
     finally:
         page.close()
@@ -75,3 +79,10 @@ def _refuse_lost_pictures(page: pypdfium2.PdfPage) -> None:
     """Raises PdfiumError where a picture on a blank page cannot be decoded: PDFium leaves it out silently."""
     for picture in page.get_objects(filter=[pypdfium2.raw.FPDF_PAGEOBJ_IMAGE]):
         picture.get_bitmap()
+
+
+def _refuse_damaged_jpegs(page: pypdfium2.PdfPage, place: str) -> None:
+    """Raises BadScan where a scanner's JPEG is damaged inside: PDFium draws the mush without a word."""
+    for picture in page.get_objects(filter=[pypdfium2.raw.FPDF_PAGEOBJ_IMAGE]):
+        if picture.get_filters(skip_simple=True) == [JPEG]:
+            refuse_damaged_jpeg(bytes(picture.get_data(decode_simple=True)), place)

@@ -1,12 +1,12 @@
 """The chain of directories in a TIFF: which pages there really are, found before any is decoded."""
 
-import os
 import re
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from processor.errors import BadScan
+from processor.pages.complaints import complaints
 from processor.pages.faults import COPY_AGAIN, too_many_pages
 
 NEW_SUBFILE_TYPE = 254
@@ -14,6 +14,8 @@ REDUCED_IMAGE, TRANSPARENCY_MASK = 1, 4
 
 # "Fax4Decode: Bad code word at line 44 …"; complaints about tags have other names and do no harm.
 DECODER_ERROR = re.compile(rb"^(\w+Decode(?:[12]D)?|JPEGLib): (.*)")
+
+LIBTIFF = re.compile(rb"\w+(\.tif)?: ")
 
 # Group 3 was made for noisy lines: a bad code word costs one row, and so many may be lost on a page.
 GROUP_3 = b"Fax3Decode"
@@ -80,42 +82,12 @@ def _subfile_type(directory: bytes, entry: int, order: str) -> int:
 def decoder_errors_refused(place: str) -> Iterator[None]:
     """Raises BadScan for damage in a TIFF page that libtiff states on stderr only.
 
-    After one wrong bit a Group 4 page is rubbish to its end, yet Pillow takes it for a good one. The pipe
-    is not read until afterwards and takes 64 KB, whatever a hostile file makes libtiff say; output that is
-    not libtiff's is passed on.
+    After one wrong bit a Group 4 page is rubbish to its end, yet Pillow takes it for a good one.
     """
-    if os.name != "posix":
-        yield
-        return
-    said: list[bytes] = []
-    with _stderr_heard(said):
+    with complaints(LIBTIFF) as said:
         yield
     errors = [match.groups() for line in said if (match := DECODER_ERROR.match(line))]
     serious = [reason for decoder, reason in errors if not decoder.startswith(GROUP_3)]
     if serious or len(errors) > GROUP_3_ROWS:
         reason = (serious or [reason for _, reason in errors])[0].decode("ascii", "replace").rstrip(".")
         raise BadScan(f"{place} is damaged: {reason}.", COPY_AGAIN)
-
-
-@contextmanager
-def _stderr_heard(said: list[bytes]) -> Iterator[None]:
-    """Fills `said` with the lines that C libraries write to file descriptor 2 meanwhile."""
-    try:
-        stderr = os.dup(2)
-    except OSError:  # a daemon may run with stderr closed: then there is nothing to hear
-        yield
-        return
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    os.dup2(writer, 2)
-    os.close(writer)
-    try:
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-        with os.fdopen(reader, "rb") as pipe:
-            said += pipe.read().splitlines(keepends=True)
-        foreign = b"".join(line for line in said if not re.match(rb"\w+(\.tif)?: ", line))
-        with suppress(OSError):
-            os.write(2, foreign)
