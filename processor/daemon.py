@@ -70,6 +70,7 @@ class Daemon:
         self._patience_seconds = patience_seconds
         self._roots = {place.root for place in self._places}
         self._mounts = {root for root in self._roots if root.is_mount()}
+        self._unmounted: set[Path] = set()
         self._once = False
         self._listed = False
         self._arrivals: deque[tuple[Found, datetime]] = deque()
@@ -241,9 +242,12 @@ class Daemon:
 
     def _sources(self) -> set[Path]:
         """The folders that scans are read from now: a share that was unmounted leaves an empty folder."""
-        return {
-            root for root in self._roots if root.is_dir() and (root not in self._mounts or root.is_mount())
-        }
+        unmounted = {root for root in self._mounts if root.is_dir() and not root.is_mount()}
+        for root in sorted(unmounted - self._unmounted):
+            # Nothing else shows it: an empty folder can be listed.
+            self._custody.accounts.complain(f"{root} is no longer mounted; its scans are waited for.")
+        self._unmounted = unmounted
+        return {root for root in self._roots - unmounted if root.is_dir()}
 
     def _has_room(self) -> bool:
         results, least = self._settings.results, self._settings.values.limits.min_free_mb
