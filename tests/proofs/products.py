@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -27,9 +28,9 @@ def drop_in(home: Path) -> None:
         target = home / "inbox" / entry.name
         if target.is_dir():
             for inner in sorted(entry.iterdir()):
-                inner.rename(target / inner.name)
+                shutil.move(inner, target / inner.name)
         else:
-            entry.rename(target)
+            shutil.move(entry, target)
 
 
 def left(home: Path) -> int:
@@ -61,8 +62,11 @@ def status_says(home: Path, words: str) -> None:
     def told() -> bool:
         answer = command(home, "status", "--json")
         assert answer.returncode == 0, answer.stderr
-        facts = [daemon["facts"] for daemon in json.loads(answer.stdout)["daemons"]]
-        return any(words in f"{known.get('paused')} {known.get('last_error')}" for known in facts)
+        for facts in (daemon["facts"] for daemon in json.loads(answer.stdout)["daemons"]):
+            said = [facts.get("paused"), facts.get("last_error"), *(watch["why"] for watch in facts["watch"])]
+            if any(words in text for text in said if text):
+                return True
+        return False
 
     wait_until(told, f"status speaks of {words!r}", 60)
 

@@ -86,7 +86,7 @@ def test_a_full_disk(place: Path, in_peace: Account) -> None:
         says_so(daemon, "No space left")
         ballast.unlink()
         # Meanwhile there was no room to note it.
-        status_says(home, "full")
+        status_says(home, "disk is full")
         finish(home, daemon)
     check(home, in_peace)
 

@@ -18,8 +18,8 @@ import pytest
 
 from tests.proofs.accounts import Account
 from tests.proofs.conftest import SCANS
-from tests.proofs.mounts import mount_share, unmount
-from tests.proofs.products import check, drop_in, finish, left, product, says_so, status_says
+from tests.proofs.mounts import mount_memory, mount_share, unmount
+from tests.proofs.products import check, command, drop_in, finish, left, product, says_so, status_says
 from tests.proofs.programs import Program
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -38,8 +38,14 @@ def unmounted(folder: Path) -> Back:
     return lambda: mount_share(share_of(folder), folder)
 
 
+def share(folder: Path) -> None:
+    """Makes the folder a share: another file system, whose content outlasts its being mounted there."""
+    mount_memory(share_of(folder), 64)
+    mount_share(share_of(folder), folder)
+
+
 def share_of(folder: Path) -> Path:
-    """Where the content of a mounted folder lies."""
+    """Where the content of a share lies."""
     return folder.with_name(f"{folder.name} share")
 
 
@@ -51,11 +57,11 @@ def test_a_database_locked_for_more_than_thirty_seconds(place: Path, in_peace: A
         with closing(sqlite3.connect(home / "results" / "results.db", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             drop_in(home)
-            says_so(daemon, "locked")
+            says_so(daemon, "is locked by another")
             assert left(home) == SCANS, "an original was moved whose row could not be written"
             other.execute("ROLLBACK")
         # Meanwhile it could not be noted.
-        status_says(home, "locked")
+        status_says(home, "is locked by another")
         finish(home, daemon)
     check(home, in_peace)
 
@@ -67,8 +73,7 @@ def test_results_that_go_away_and_come_back(
     home = product(place / "home", SCANS)
     results = home / "results"
     if take_away is unmounted:
-        share_of(results).mkdir()
-        mount_share(share_of(results), results)
+        share(results)
     with Program(home, "--workers", "2") as daemon:
         says_so(daemon, "Watching")
         (home / "pile" / "monday").rename(home / "inbox" / "monday")
@@ -76,32 +81,32 @@ def test_results_that_go_away_and_come_back(
         said = len(daemon.said)
         back = take_away(results)
         drop_in(home)
-        says_so(daemon, "away", said)
+        says_so(daemon, "is away", said)
+        assert command(home, "status").returncode == 5, "the database is away with the results"
         assert not results.exists() or not any(results.iterdir()), "made anew in the place of what is away"
         back()
-        # Meanwhile status cannot know the daemon: the database is away with the results.
-        status_says(home, "away")
         finish(home, daemon)
     check(home, in_peace)
 
 
-@pytest.mark.parametrize("take_away", [renamed, unmounted])
+@pytest.mark.parametrize(
+    ("take_away", "words"), [(renamed, "is not there"), (unmounted, "is no longer mounted")]
+)
 def test_an_inbox_that_goes_away_and_comes_back(
-    place: Path, in_peace: Account, take_away: Callable[[Path], Back]
+    place: Path, in_peace: Account, take_away: Callable[[Path], Back], words: str
 ) -> None:
     home = product(place / "home", SCANS)
     inbox = home / "inbox"
     if take_away is unmounted:
-        share_of(inbox).mkdir()
-        mount_share(share_of(inbox), inbox)
+        share(inbox)
     with Program(home, "--workers", "2") as daemon:
         says_so(daemon, "Watching")
         drop_in(home)
         says_so(daemon, "done: ")
         said = len(daemon.said)
         back = take_away(inbox)
-        says_so(daemon, str(inbox), said)
-        status_says(home, str(inbox))
+        says_so(daemon, words, said)
+        status_says(home, words)
         assert left(home) == 0, "something is made where the inbox is to be"
         back()
         finish(home, daemon)
