@@ -29,6 +29,9 @@ NOW = datetime(2026, 3, 1, 12, 30, 5, 123, tzinfo=UTC)
         ("form", "form-0123456789ab"),
         ("form.p\nng", "form-0123456789ab"),
         ("archive.2026.tif", "archive.2026-0123456789ab.tif"),
+        ("form-0123456789ab.png", "form-0123456789ab.png"),
+        ("form-0123456789ab-0123456789ab.png", "form-0123456789ab.png"),
+        ("form-ba9876543210.png", "form-ba9876543210-0123456789ab.png"),
     ],
 )
 def test_the_name_an_original_is_kept_under(file: str, kept: str) -> None:

@@ -373,6 +373,19 @@ def test_the_inbox_may_have_been_moved_since(office: Office) -> None:
     assert kinds(office) == [Kind.ORIGINAL_CHANGED]
 
 
+def test_originals_that_a_restored_database_knows_nothing_of_can_be_read_again(office: Office) -> None:
+    office.read("form.png", content="the scan")
+    office.run("DELETE FROM digits")
+    office.run("DELETE FROM scans")
+    assert kinds(office) == [Kind.ORPHAN] * 3
+    original = _one_original(office)
+    original.unlink()
+    assert original.name.startswith("form-")
+    office.read(original.name, content="the scan")
+    assert kinds(office) == []
+    assert _one_original(office) == original
+
+
 # What changes meanwhile, and what an earlier version left
 
 

@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 
 from processor.errors import BadScan, DigitInboxError, Transient
 from processor.results.publish import (
-    HASH_DIGITS,
     move_original,
     output_name,
+    own_stem,
     stored_name,
     sync_folder,
     whole,
@@ -44,21 +44,13 @@ def move_failed(path: Path, file: str, sha256: str, results: Path) -> None:
 
 
 def own_name(file: str, sha256: str) -> str:
-    """The name that a scan had before it was kept under `<stem>-<hash><suffix>`, however often it was.
+    """The name that a scan had before it was kept under `<stem>-<hash><suffix>`.
 
-    Whoever takes a failed scan back into the inbox by hand leaves it that name, and a second failure would
-    double it.
+    Whoever takes a failed scan back into the inbox by hand leaves it that name.
     """
     path = PurePosixPath(file)
-    stem, mark = path.stem, f"-{sha256[:HASH_DIGITS]}"
-    while stem.endswith(mark) and stem != mark:
-        stem = stem.removesuffix(mark)
+    stem = own_stem(path.stem, sha256)
     return str(path.with_name(stem + path.suffix)) if stem != path.stem else file
-
-
-def failed_names(file: str, sha256: str) -> list[str]:
-    """The names that a scan may be kept under among the failed: as it is called, and as it once was."""
-    return list(dict.fromkeys(kept_name(name, sha256) for name in (file, own_name(file, sha256))))
 
 
 def report_failure(
@@ -108,12 +100,11 @@ def withdraw_failure(file: str, sha256: str, results: Path) -> None:
     The report goes; an original that still lies beside it (it was copied back, not moved) joins those that
     were read. What cannot be moved stays: the scan was read all the same.
     """
-    for name in failed_names(file, sha256):
-        left = results / FAILED / name
-        with suppress(OSError, Transient):
-            left.with_name(f"{name}.json").unlink(missing_ok=True)
-            if left.is_file():
-                move_original(left, results / PROCESSED / name)
+    left = results / FAILED / kept_name(file, sha256)
+    with suppress(OSError, Transient):
+        left.with_name(f"{left.name}.json").unlink(missing_ok=True)
+        if left.is_file():
+            move_original(left, results / PROCESSED / left.name)
 
 
 def put_back(kept: Path, target: Path, sha256: str) -> bool:

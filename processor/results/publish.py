@@ -30,10 +30,10 @@ _RESERVED = {"con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lp
 def output_name(file: str, sha256: str) -> str:
     """The stem of `file` and the first twelve hex digits of its content, safe on every file system.
 
-    The same scan always gives the same name, so that a replay overwrites itself; two scans of one name
-    differ by their content.
+    The same scan always gives the same name, so that a replay overwrites itself, also where it comes back
+    under the name that it was kept under; two scans of one name differ by their content.
     """
-    stem = "".join(_safe(character) for character in PurePosixPath(file).stem)
+    stem = "".join(_safe(character) for character in own_stem(PurePosixPath(file).stem, sha256))
     while len(stem.encode()) > STEM_BYTES:
         stem = stem[:-1]
     # A leading dot hides the file and a leading dash turns it into an option of whatever command it meets.
@@ -43,6 +43,14 @@ def output_name(file: str, sha256: str) -> str:
     if stem.partition(".")[0].strip().lower() in _RESERVED:
         stem = "_" + stem
     return f"{stem}-{sha256[:HASH_DIGITS]}"
+
+
+def own_stem(stem: str, sha256: str) -> str:
+    """`stem` without the hash of its own content, which it has where it was an output's name, even twice."""
+    mark = f"-{sha256[:HASH_DIGITS]}"
+    while stem.endswith(mark) and stem != mark:
+        stem = stem.removesuffix(mark)
+    return stem
 
 
 def _safe(character: str) -> str:
