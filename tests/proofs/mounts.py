@@ -1,5 +1,7 @@
 """File systems that come and go: mounted below a test's own folder, and gone when its block ends."""
 
+import os
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -26,10 +28,19 @@ def mounts_below(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        points = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-        for point in reversed([point for point in points if Path(point).is_relative_to(folder)]):
+        # Spaces and the like stand there as `\040`.
+        lines = Path("/proc/mounts").read_bytes().splitlines()
+        points = [Path(os.fsdecode(_ESCAPED.sub(_plain, line.split()[1]))) for line in lines]
+        for point in reversed([point for point in points if point.is_relative_to(folder)]):
             with suppress(subprocess.CalledProcessError):
-                unmount(Path(point))
+                unmount(point)
+
+
+_ESCAPED = re.compile(rb"\\([0-7]{3})")
+
+
+def _plain(escaped: re.Match[bytes]) -> bytes:
+    return bytes([int(escaped[1], 8)])
 
 
 def mount_memory(folder: Path, megabytes: int) -> None:
