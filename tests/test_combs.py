@@ -82,3 +82,22 @@ def test_a_digit_two_cells_away_is_of_the_same_number() -> None:
 def test_two_digits_in_a_cell_make_no_comb() -> None:
     beside = [Box(96, 110, 22, 40), Box(122, 110, 22, 40)]
     assert not comb_lacks(beside, [], digits(2), comb(6))
+
+
+def test_boxes_that_stand_apart_are_a_comb_and_a_skipped_cell_is_none_of_their_gaps() -> None:
+    dividers = np.zeros((300, 1200), np.bool_)
+    for cell in range(4):
+        for wall in (92, 138):
+            dividers[80:180, wall + PITCH * cell : wall + PITCH * cell + 3] = True
+    boxes = digits(0, 1, 2, 3)
+    assert cells_of(boxes, dividers) == [0, 1, 2, 3]
+    assert is_comb(boxes, cells_of(boxes, dividers))
+    assert cells_of(digits(0, 2), comb(4)) == [0, 2]
+
+
+def test_a_lone_digit_beside_a_cell_that_holds_one_is_not_alone() -> None:
+    flat = Box(108, 125, 24, 18)
+    (beside,) = digits(1)
+    assert comb_lacks([flat], [], [beside], comb(4))
+    assert comb_lacks([beside], [], [flat], comb(4))
+    assert not comb_lacks([flat], [], [Box(400, 110, 24, 40)], comb(8))

@@ -190,3 +190,10 @@ def test_a_frame_is_found_wherever_it_stands() -> None:
         there[TOP - 2 :, LEFT - 2 :][: mark.shape[0], : mark.shape[1]],
         here[201:, 7:][: mark.shape[0], : mark.shape[1]],
     )
+
+
+def test_fewer_cells_than_there_are_walls_are_no_comb() -> None:
+    image = paper()
+    comb(image, 6)
+    cv2.line(image, (LEFT + CELL, TOP), (LEFT + CELL, TOP + CELL - 3), 0, 3)
+    assert np.array_equal(removed(image).writing, image.astype(np.bool_))

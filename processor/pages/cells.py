@@ -125,8 +125,19 @@ def find_walls(straight: Mask, lines: list[Span]) -> list[Span]:
         found = [_wall(runs, middle, slack, thick) for middle, slack in zip(at, off, strict=True)]
         walls = [Span(*wall, top, foot.first - 1) for wall in found if wall]
         if len(walls) == len(found):
-            return walls if _has_corners(straight, lines, walls) else []
+            known = _explains(walls, runs, thick) and _has_corners(straight, lines, walls)
+            return walls if known else []
     return []
+
+
+def _explains(walls: list[Span], runs: list[tuple[int, int]], thick: int) -> bool:
+    """Whether few of the covered columns, in `runs`, are as narrow as a wall `thick` px wide and are none.
+
+    Where one wall of a comb breaks up, fewer cells of another width may fit the strokes of digits.
+    """
+    narrow = [run for run in runs if run[1] - run[0] <= 2 * thick]
+    strays = [run for run in narrow if all(run[0] > w.last or run[1] < w.first for w in walls)]
+    return len(strays) < max(2, len(walls) - 2)
 
 
 def _has_corners(straight: Mask, lines: list[Span], walls: list[Span]) -> bool:

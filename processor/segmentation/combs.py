@@ -22,6 +22,9 @@ PAIR = 0.4
 """... and so near, as a share of the way between the digits: the sides of two boxes that stand apart. Of a
 cell that was skipped the sides are half of that way apart."""
 
+FLAT = 2.6
+"""A flat 2 or 5 is lower than the other digits of its comb by at most this factor."""
+
 SKIPPED = 2
 """Between neighbours of a comb stand at most so many dividers: in the cell between, no digit was read."""
 
@@ -71,15 +74,20 @@ def comb_lacks(digits: Sequence[Box], unread: Sequence[Box], others: Sequence[Bo
     """Whether a number in a comb, one of its `digits` (left to right) to a cell, may go on.
 
     It may where a cell was skipped, where an `unread` mark fills the cell beside it, or where one of the
-    page's `others` stands two cells away: nobody leaves one out.
+    page's `others` stands in the cell beside it, so near that it would be of one comb were the steps even, or
+    two cells away: nobody leaves one out.
     """
     steps = np.diff(cells_of(digits, dividers))
     if (steps > 1).any():
         return True
     if (steps < 1).any():
         return False
-    pitch = COMB_PITCH * float(np.median([box.height for box in digits]))
+    height = float(np.median([box.height for box in digits]))
+    pitch = COMB_PITCH * height
     if any(_cells_apart(digits, box, SKIPPED * pitch, dividers) == SKIPPED for box in others):
+        return True
+    alike = [box for box in others if box.height <= FLAT * height]
+    if any(_cells_apart(digits, box, max(pitch, COMB_PITCH * box.height), dividers) == 1 for box in alike):
         return True
     if len(digits) < 2:
         return False
