@@ -196,6 +196,7 @@ def test_links_out_of_the_inbox_are_spoken_of_once_and_never_read(house: daemons
     counts = watched(house, arrive, 3)
     assert daemons.outcome(counts) == {"seen": 3, "done": 3}
     assert [text.rpartition("/")[2] for text in house.heard.warnings] == [
+        "folder is a link to a folder and was left alone.",
         "out.png is a link and was left alone: drop in the file itself.",
         "pipe.png is no file (a pipe, socket or device) and was left alone.",
     ]

@@ -162,13 +162,17 @@ def test_links_are_left_alone_with_a_word_wherever_they_lead(tmp_path: Path, inb
     (inbox / "out.png").symlink_to(tmp_path / "outside/secret.png")
     (inbox / "folder").symlink_to(tmp_path / "outside")
     (inbox / "circle.png").symlink_to(inbox)
+    (inbox / ".hidden").symlink_to(inbox)
     (inbox / "inside.png").symlink_to("page.png")
     found, warnings = listed(inbox)
     assert [f.file for f in found] == ["page.png"]
-    assert all("is a link and was left alone" in text for text in warnings)
-    assert [text.split()[0] for text in sorted(warnings)] == [
-        str(inbox / f"{name}.png") for name in ("circle", "inside", "out")
+    assert [text.removeprefix(f"{inbox}/") for text in warnings] == [
+        "circle.png is a link to a folder and was left alone.",
+        "folder is a link to a folder and was left alone.",
+        "inside.png is a link and was left alone: drop in the file itself.",
+        "out.png is a link and was left alone: drop in the file itself.",
     ]
+    assert len(listed(inbox, recursive=False)[1]) == 2, "other folders are not looked into anyway"
 
 
 def test_a_link_that_a_person_named_is_followed(tmp_path: Path) -> None:

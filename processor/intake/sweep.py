@@ -136,6 +136,9 @@ def _walk(folder: str, recursive: bool, skip: frozenset[str], warn: Warn) -> Ite
         entry = next(levels[-1], None)
         if entry is None:
             levels.pop()
+        elif _is_link_to_folder(entry):
+            if recursive and not is_foreign_folder(entry.name):
+                warn(f"{entry.path} is a link to a folder and was left alone.")
         elif not _is_folder(entry):
             yield entry.path
         elif recursive and not is_foreign_folder(entry.name) and entry.path not in skip:
@@ -156,5 +159,12 @@ def _entries(folder: str, warn: Warn, *, inner: bool = True) -> list["os.DirEntr
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
     try:
         return entry.is_dir(follow_symlinks=False)
+    except OSError:
+        return False
+
+
+def _is_link_to_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_symlink() and entry.is_dir()
     except OSError:
         return False
