@@ -5,7 +5,7 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-import psutil
+from processor.mounts import mounts_below
 
 NAMED = 3
 """So many files are named in one warning; the remedy is the same for all."""
@@ -41,8 +41,7 @@ def lies_within(inner: Path, outer: Path) -> bool:
     if _is_above(outer, inner):
         return True
     # `inner`, or a folder above it that is the whole of a mount, may also be mounted somewhere below `outer`.
-    mounts = [Path(mount.mountpoint) for mount in psutil.disk_partitions(all=True)]
-    return any(_is_above(mount, inner) for mount in mounts if mount != outer and mount.is_relative_to(outer))
+    return any(_is_above(mount, inner) for mount in mounts_below(outer))
 
 
 def _is_above(folder: Path, inner: Path) -> bool:

@@ -13,8 +13,9 @@ import pytest
 from sqlalchemy import select
 
 from processor.errors import BadDatabase
+from processor.mounts import file_system
 from processor.results.database import journal_mode, open_database, open_read_only, reading, writing
-from processor.results.journal import file_system, unfit_for_wal
+from processor.results.journal import unfit_for_wal
 from processor.results.schema import models, readings
 from tests.test_database import fill, url_of
 

@@ -145,7 +145,7 @@ def test_a_mount_below_the_inbox_that_has_nothing_to_do_with_it(
 ) -> None:
     (tmp_path / "inbox" / "share").mkdir(parents=True)
     (tmp_path / "results").mkdir()
-    table = [SimpleNamespace(mountpoint=str(tmp_path / "inbox" / "share"))]
+    table = [SimpleNamespace(mountpoint=str(tmp_path / "inbox" / "share"), fstype="ext4", opts="rw")]
     monkeypatch.setattr(psutil, "disk_partitions", lambda **_: table)
     assert not lies_within(tmp_path / "results", tmp_path / "inbox")
 

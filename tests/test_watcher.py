@@ -280,7 +280,7 @@ def test_each_folder_is_watched_in_its_own_way(
     for name in ("here", "share"):
         (tmp_path / name).mkdir()
     table = [("/", "ext4"), (str(tmp_path / "share"), "cifs")]
-    mounts = [SimpleNamespace(mountpoint=point, fstype=kind) for point, kind in table]
+    mounts = [SimpleNamespace(mountpoint=point, fstype=kind, opts="rw") for point, kind in table]
     monkeypatch.setattr(psutil, "disk_partitions", lambda **_: mounts)
     with watching(tmp_path / "here", tmp_path / "share") as watcher:
         here, share = watcher.watches

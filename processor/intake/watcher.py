@@ -10,9 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-import psutil
-
 from processor.intake.observation import CANARY_SECONDS, Observation, identity
+from processor.mounts import NETWORK_FILE_SYSTEMS, file_system
 
 log = logging.getLogger(__name__)
 
@@ -20,24 +19,8 @@ Mode = Literal["auto", "native", "polling"]
 
 PROOF_SECONDS = 600.0
 
-# On these, the events of this machine's own changes come, and so the canary's, but not those of others.
-_SHARED = frozenset(
-    {
-        "9p",
-        "acfs",
-        "afs",
-        "beegfs",
-        "ceph",
-        "cifs",
-        "davfs",
-        "fakeowner",
-        "glusterfs",
-        "gpfs",
-        "lustre",
-        "ncpfs",
-    }
-    | {"nfs", "nfs4", "prl_fs", "smb3", "smbfs", "vboxsf", "virtiofs", "vmhgfs"}
-)
+# What the machine around this one, or around the container, shares with it.
+_OF_THE_HOST = frozenset({"fakeowner", "prl_fs", "virtiofs", "vmhgfs"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +138,8 @@ class _Folder:
         path = self.watch.path
         self._started_on = identity(path)
         if self._started_on is None:
-            self._poll(f"{path} is not there")
+            self._note(mode="polling", why=f"{path} is not there")
+            self._warn(f"{path} is not there; it is watched as soon as it is.")
         elif self._mode == "polling":
             self._poll(None)
         elif self._mode == "auto" and (kind := _shared(path)) is not None:
@@ -247,9 +231,9 @@ class _Folder:
 
 
 def _shared(folder: Path) -> str | None:
-    """The kind of file system where others than this machine may write to it, else `None`."""
-    place = folder.resolve()
-    mounts = [m for m in psutil.disk_partitions(all=True) if place.is_relative_to(m.mountpoint)]
-    # Of two that are mounted at one place, the later one is seen.
-    kind = max(reversed(mounts), key=lambda m: len(m.mountpoint)).fstype.lower() if mounts else ""
-    return kind if kind in _SHARED or kind.startswith("fuse.") else None
+    """The kind of file system where others than this machine may write to it, else `None`.
+
+    There the events of this machine's own changes come, and so the canary's, but not those of others.
+    """
+    kind = file_system(folder)
+    return kind if kind in NETWORK_FILE_SYSTEMS | _OF_THE_HOST or kind.startswith("fuse.") else None

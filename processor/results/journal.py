@@ -10,17 +10,9 @@ import sqlite3
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
-import psutil
+from processor.mounts import NETWORK_FILE_SYSTEMS, file_system
 
 WAL = "wal"
-NETWORK_FILE_SYSTEMS = frozenset(
-    [
-        *("9p", "afpfs", "beegfs", "ceph", "cifs", "davfs", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4"),
-        *("smb", "smb2", "smb3", "smbfs", "vboxsf"),
-        *("fuse.davfs2", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs"),
-    ]
-)
-"""As the mount table names them: another machine may hold the same file, which no probe on this one shows."""
 
 _VERSION_BYTES = slice(18, 20)
 _OF_SHARED_MEMORY = ("SQLITE_IOERR_SHM", "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PROTOCOL")
@@ -46,21 +38,6 @@ def unfit_for_wal(path: Path) -> str | None:
         for suffix in ("", "-wal", "-shm", "-journal"):
             with suppress(OSError):
                 scratch.with_name(scratch.name + suffix).unlink(missing_ok=True)
-
-
-def file_system(path: Path) -> str:
-    """The type of the file system that holds `path`, as the mount table names it; empty where none does."""
-    real = Path(os.path.realpath(path))  # which, unlike `resolve`, says nothing of a link to itself
-    try:
-        mounts = psutil.disk_partitions(all=True)
-    except (OSError, psutil.Error):
-        return ""
-    # The longest mount point holds it, and of several mounts at one point the last one covers the others.
-    holding = [mount for mount in mounts if real.is_relative_to(mount.mountpoint)]
-    if not holding:
-        return ""
-    mount = max(reversed(holding), key=lambda mount: len(Path(mount.mountpoint).parts))
-    return "smb" if "remote" in mount.opts.split(",") else mount.fstype.lower()
 
 
 def enter_wal(path: Path, busy_seconds: float) -> str | None:

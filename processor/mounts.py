@@ -1,0 +1,39 @@
+"""What the system's table of mounts tells: which kind of file system holds a path, and what lies where."""
+
+import os
+from pathlib import Path
+
+import psutil
+
+NETWORK_FILE_SYSTEMS = frozenset(
+    [
+        *("9p", "afpfs", "afs", "beegfs", "ceph", "cifs", "davfs", "glusterfs", "gpfs", "lustre", "ncpfs"),
+        *("nfs", "nfs4", "smb", "smb2", "smb3", "smbfs", "vboxsf"),
+        *("fuse.davfs2", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs"),
+    ]
+)
+"""As the mount table names them: other machines may write to the same files."""
+
+
+def file_system(path: Path) -> str:
+    """The type of the file system that holds `path`, as the mount table names it; empty where none does."""
+    real = Path(os.path.realpath(path))  # which, unlike `resolve`, says nothing of a link to itself
+    # The longest mount point holds it, and of several mounts at one point the last one covers the others.
+    holding = [(point, kind) for point, kind in _mounts() if real.is_relative_to(point)]
+    return max(reversed(holding), key=lambda mount: len(mount[0].parts))[1] if holding else ""
+
+
+def mounts_below(folder: Path) -> list[Path]:
+    """Where something is mounted below `folder`, a path without links."""
+    return [point for point, _ in _mounts() if point != folder and point.is_relative_to(folder)]
+
+
+def _mounts() -> list[tuple[Path, str]]:
+    try:
+        table = psutil.disk_partitions(all=True)
+    except (OSError, psutil.Error):
+        return []
+    return [
+        (Path(mount.mountpoint), "smb" if "remote" in mount.opts.split(",") else mount.fstype.lower())
+        for mount in table
+    ]
