@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 
 from processor.custody import Custody
+from processor.engines.local import load_pipeline
 from processor.engines.tasks import Outcome, ScanTask
-from processor.errors import Away, BadScan, DigitInboxError
+from processor.errors import Away, BadModel, BadScan, DigitInboxError, Transient
 from processor.filing import Ended, Filing
 from processor.intake.sweep import sweep
 from processor.records import ScanState
 from processor.results.database import open_database, reading
 from processor.results.schema import scans
+from processor.settings import load
 from processor.surroundings import Surroundings
 from tests.stand_ins import Memory, drop
 
@@ -115,3 +117,25 @@ def test_nothing_is_committed_while_the_results_are_away(folders: Folders) -> No
     back()
     custody.commit(Outcome(task, BadScan("It is bad.")))
     assert custody.tally.summary().failed == 1
+
+
+def test_a_model_whose_copy_went_away_with_the_results_is_no_bad_model(
+    folders: Folders, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copies lie in the results: a run that ended there would not go on by itself once they are back."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.setenv(name, "1")
+    read = load_pipeline(load(None, {}))
+    task = ScanTask(
+        id=1,
+        source=folders.inbox / "a.png",
+        file="a.png",
+        sha256="1",
+        staging=folders.staging,
+        model=folders.staging / "models" / "one",
+    )
+    with pytest.raises(BadModel, match="cannot be read"):
+        read(task)
+    folders.results.rename(home / "away")
+    with pytest.raises(Transient, match="is away"):
+        read(task)

@@ -219,6 +219,9 @@ def load_pipeline(settings: LoadedSettings) -> Read:
         if held is None or held[0] != task.model:
             loaded = attempt_model(task.model or Path("current"), lambda: load_reader(settings, task.model))
             if isinstance(loaded, DigitInboxError):
+                if not task.staging.is_dir():
+                    # The copies of the models lie beside it: what is away is the folder, not the model.
+                    raise Transient(f"{task.staging} is away.", "Bring the folder back.")
                 raise loaded
             held = (task.model, loaded)
         return process(
