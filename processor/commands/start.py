@@ -3,11 +3,15 @@
 import logging
 import os
 import shutil
+import socket
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
+
+import psutil
 
 from processor.errors import BadCommand, BadSettings
 from processor.intake.arrivals import Place
@@ -98,14 +102,36 @@ def staging(results: Path) -> Iterator[Path]:
     parent = results / STAGING
     parent.mkdir(exist_ok=True)
     for left in parent.iterdir():
-        # A run that was killed leaves its folder; a young one may belong to a run beside this one.
-        if datetime.now() - datetime.fromtimestamp(left.stat().st_mtime) > STALE_STAGING:
+        if _is_left_behind(left):
             shutil.rmtree(left, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(dir=parent))
+    folder = Path(tempfile.mkdtemp(prefix=f"{socket.gethostname()}-{os.getpid()}-", dir=parent))
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_left_behind(folder: Path) -> bool:
+    """Whether the run that made it was killed: a service that ends again and again would fill the disk.
+
+    On this machine its process tells, unless another one has that number by now, which started later. A run
+    on another machine touches its folder while it lives.
+    """
+    try:
+        touched = folder.stat().st_mtime
+    except FileNotFoundError:
+        return False
+    if time.time() - touched > STALE_STAGING.total_seconds():
+        return True
+    host, number, _ = ["", "", *folder.name.rsplit("-", 2)][-3:]
+    if host != socket.gethostname() or not number.isdecimal():
+        return False
+    try:
+        return psutil.Process(int(number)).create_time() > touched + 1
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.AccessDenied:
+        return False
 
 
 def _warn_of_others(what: str, paths: Iterable[Path]) -> None:
