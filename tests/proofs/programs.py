@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -83,9 +84,13 @@ class Program:
                 continue
         return found
 
-    def kill(self) -> None:
-        """SIGKILL to the parent alone: its workers have to find out by themselves."""
+    def kill(self, *, workers: bool = False) -> None:
+        """SIGKILL to the parent alone: its workers have to find out by themselves; or to all at once."""
+        others = self.workers() if workers else []
         self._process.kill()
+        for other in others:
+            with suppress(psutil.NoSuchProcess):
+                other.kill()
         self._process.wait()
 
     def kill_worker(self, chance: random.Random) -> bool:

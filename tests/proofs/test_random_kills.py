@@ -1,9 +1,9 @@
 """Killed at random moments, the program loses nothing, doubles nothing, and leaves the same bytes.
 
 Real processes, the real command, the real reader: a pile of small scans is read by a run whose parent or
-whose worker is killed (SIGKILL) again and again, and started again each time; another run reads the same
-pile in peace. At the end both folders hold the same files with the same bytes and the same rows, but for
-times, ids and the number of tries.
+whose worker is killed (SIGKILL) again and again, or all of it at once, and started again each time; another
+run reads the same pile in peace. At the end both folders hold the same files with the same bytes and the same
+rows, but for times, ids and the number of tries.
 
     pytest -m slow -s tests/proofs/test_random_kills.py
 
@@ -128,7 +128,7 @@ def torment(home: Path, kills: int, chance: random.Random, *arguments: str) -> T
                 toll.at_work += at_work
                 continue
             else:
-                program.kill()
+                program.kill(workers=chance.random() < 1 / 3)
                 toll.parents += 1
                 toll.at_work += at_work
             program = begin(home, arguments, toll, running)
