@@ -48,17 +48,19 @@ class Arrivals:
         self._own = tuple(own)
         self._warn = warn
         self._warned: set[str] = set()
+        self._missed: set[str] = set()
         self._ignored = Ignored(intake.ignore)
         self._told: dict[Path, tuple[int, int]] = {}
         self._unsettled: dict[Path, Found] = {}
         self._next_settled = float("inf")
-        self._not_before = float("-inf")
         self._stability = Stability(intake.settle_seconds)
         self._pace = Pace(intake.rescan_seconds)
         self._watcher = Watcher(
             [place.path if place.named is None else place.path.parent for place in self._places],
             intake.recursive,
             intake.watch,
+            flat=[place.path.parent for place in self._places if place.named is not None],
+            own=self._own,
             proof_seconds=intake.rescan_seconds * PROOFS_APART,
         )
         self._watching = ExitStack()
@@ -86,12 +88,10 @@ class Arrivals:
 
         Sleeps until something arrives or is due, at most `timeout_seconds`.
         """
-        due = max(self._not_before, min(self._pace.due, self._next_settled))
+        due = min(self._pace.due, self._next_settled)
         if self._watcher.wait(min(timeout_seconds, max(0.0, due - time.monotonic()))):
             self._pace.hint()
         now = time.monotonic()
-        if now < self._not_before:
-            return None
         if now >= self._pace.due:
             self._watcher.check()
             new = self._settled(self._list(), now)
@@ -105,11 +105,6 @@ class Arrivals:
         """Ends the `wait` under way; may be called from a thread or a signal handler."""
         self._watcher.wake()
 
-    def postpone(self, seconds: float) -> None:
-        """Lists nothing for so long, and everything then, after a fault that may pass."""
-        self._not_before = time.monotonic() + seconds
-        self._pace.due = self._not_before
-
     def release(self, path: Path) -> None:
         """Forgets a scan that was moved away: another one may come under its name."""
         self._told.pop(path, None)
@@ -117,7 +112,9 @@ class Arrivals:
     def _list(self) -> list[Found]:
         """The new scans of a whole listing; what no longer lies there is forgotten."""
         listed = list(self._listed())
-        self._told = {f.path: self._told[f.path] for f in listed if f.path in self._told}
+        if not self._missed:
+            # What a share holds that is away for a while is not new when it comes back.
+            self._told = {f.path: self._told[f.path] for f in listed if f.path in self._told}
         new = [found for found in listed if self._is_new(found)]
         self._stability.keep_only({found.path for found in new})
         self._unsettled.clear()
@@ -149,6 +146,7 @@ class Arrivals:
 
     def _listed(self) -> Iterator[Found]:
         warnings: set[str] = set()
+        self._missed = set()
         for place in self._places:
             if place.named is None:
                 yield from sweep(
@@ -158,12 +156,14 @@ class Arrivals:
                     ignore=self._ignored,
                     skip=self._own,
                     warn=warnings.add,
+                    miss=self._missed.add,
                 )
             else:
                 found = look(place.path, place.root, place.named, warnings.add, named=True)
                 if found is not None:
                     yield found
         # The same pipe lies there at every look; it is spoken of once.
+        warnings |= self._missed
         for text in sorted(warnings - self._warned):
             self._warn(text)
         self._warned = warnings

@@ -7,7 +7,7 @@ import secrets
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from watchdog.events import (
@@ -39,15 +39,19 @@ HINTS: list[type[FileSystemEvent]] = [
 
 
 class Observation:
-    """Calls `hint`, from another thread, whenever something in `folder` may be a new scan.
+    """Calls `hint`, from another thread, whenever something in `folder` may be a new scan, and once at first.
 
+    What happens in the folders `own`, paths without links, is no hint.
     Raises OSError where it cannot be started: the folder is missing, or the system has no watch left.
     """
 
-    def __init__(self, folder: Path, recursive: bool, hint: Callable[[], None]) -> None:
+    def __init__(
+        self, folder: Path, hint: Callable[[], None], *, recursive: bool = True, own: Iterable[Path] = ()
+    ) -> None:
         self.folder = folder
         self._identity = identity(folder)
-        self._events = _Events(hint)
+        here = folder.resolve()
+        self._events = _Events(hint, [path for path in own if path != here and path.is_relative_to(here)])
         # Watchdog 7 warns so, to no purpose, of each folder that appears while it walks the one above, and
         # calls it an error where it is stopped while an event is on its way.
         warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
@@ -55,8 +59,7 @@ class Observation:
         self._observer = _native_observer()
         try:
             # Watchdog does not follow a link, and so would watch the link instead of the inbox behind it.
-            path = str(folder.resolve())
-            self._observer.schedule(self._events, path, recursive=recursive, event_filter=HINTS)
+            self._observer.schedule(self._events, str(here), recursive=recursive, event_filter=HINTS)
             self._observer.start()
             if isinstance(self._observer, _Observer):
                 self._observer.tell_of_overflow(hint)
@@ -64,6 +67,8 @@ class Observation:
             self.stop()
             raise
         self._emitters = len(self._observer.emitters)
+        # What came before was announced to nobody.
+        hint()
 
     def is_whole(self) -> bool:
         """Whether it still watches, and watches the folder that has this name now.
@@ -120,8 +125,9 @@ def _is_no_late_event(record: logging.LogRecord) -> bool:
 class _Events(FileSystemEventHandler):
     """Hints at every event but that of a canary; both show that events come."""
 
-    def __init__(self, hint: Callable[[], None]) -> None:
+    def __init__(self, hint: Callable[[], None], own: Iterable[Path]) -> None:
         self._hint = hint
+        self._own = tuple(f"{path}{os.sep}" for path in own)
         self._listening: queue.SimpleQueue[None] | None = None
 
     def listen(self) -> None:
@@ -141,7 +147,9 @@ class _Events(FileSystemEventHandler):
     def on_any_event(self, event: FileSystemEvent) -> None:
         if (listening := self._listening) is not None:
             listening.put(None)
-        if not os.path.basename(os.fsdecode(event.src_path)).startswith(CANARY):  # noqa: PTH119
+        # A file that was moved is looked for where it is now.
+        path = os.fsdecode(event.dest_path or event.src_path)
+        if not (path.startswith(self._own) or os.path.basename(path).startswith(CANARY)):  # noqa: PTH119
             self._hint()
 
 

@@ -39,16 +39,17 @@ def sweep(
     ignore: Ignored | None = None,
     skip: Iterable[Path] = (),
     warn: Warn,
+    miss: Warn | None = None,
 ) -> Iterator[Found]:
     """Every scan below `folder` in the inbox `root`, ordered by name, without the folders in `skip`.
 
-    `warn` hears what is named like a scan and is left alone (links, pipes, devices), which folders could not
-    be listed, and that `ignore` leaves nothing.
+    `warn` hears what is named like a scan and is left alone (links, pipes, devices), and that `ignore` leaves
+    nothing; `miss`, if it is another, which folders could not be listed.
     """
     ignore = ignore or Ignored()
     kept = ignored = 0
     below = len(os.path.join(root, ""))  # noqa: PTH118  (the root with its slash, "/" too)
-    for path in _walk(str(folder), recursive, frozenset(map(str, skip)), warn):
+    for path in _walk(str(folder), recursive, frozenset(map(str, skip)), warn, miss or warn):
         if not is_scan_name(path.rpartition(os.sep)[2]):
             continue
         file = path[below:].replace(os.sep, "/")
@@ -126,12 +127,12 @@ def fingerprint(found: Found) -> tuple[str, str | None]:
     return hashlib.sha256(os.fsencode(known)).hexdigest(), fault
 
 
-def _walk(folder: str, recursive: bool, skip: frozenset[str], warn: Warn) -> Iterator[str]:
+def _walk(folder: str, recursive: bool, skip: frozenset[str], warn: Warn, miss: Warn) -> Iterator[str]:
     """Everything below `folder` that is no folder, in the order of the names.
 
     Without recursion: whoever may drop folders can nest them deeper than Python's stack is.
     """
-    levels = [iter(_entries(folder, warn, inner=False))]
+    levels = [iter(_entries(folder, miss, inner=False))]
     while levels:
         entry = next(levels[-1], None)
         if entry is None:
@@ -142,17 +143,17 @@ def _walk(folder: str, recursive: bool, skip: frozenset[str], warn: Warn) -> Ite
         elif not _is_folder(entry):
             yield entry.path
         elif recursive and not is_foreign_folder(entry.name) and entry.path not in skip:
-            levels.append(iter(_entries(entry.path, warn)))
+            levels.append(iter(_entries(entry.path, miss)))
 
 
-def _entries(folder: str, warn: Warn, *, inner: bool = True) -> list["os.DirEntry[str]"]:
+def _entries(folder: str, miss: Warn, *, inner: bool = True) -> list["os.DirEntry[str]"]:
     try:
         with os.scandir(folder) as listing:
             return sorted(listing, key=lambda entry: entry.name)
     except OSError as error:
         # An inner folder that was moved away since the one above it was listed is no fault.
         if not (inner and isinstance(error, FileNotFoundError)):
-            warn(f"{folder} cannot be listed: {error.strerror}.")
+            miss(f"{folder} cannot be listed: {error.strerror}.")
         return []
 
 

@@ -3,9 +3,10 @@
 import logging
 import queue
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -57,10 +58,20 @@ class Watcher:
     nothing is read from an event but that it came, and who waits must also look regularly by itself; oftener
     where `polls` says that a folder gives no events. `auto` takes those of the file system for as long as a
     canary proves that they come; `native` takes them unless they cannot be had at all, and warns.
+
+    `flat` folders are watched without what lies deeper, and of what happens in those of `own`, paths without
+    links, nothing is a hint: the program writes there itself.
     """
 
     def __init__(
-        self, folders: Sequence[Path], recursive: bool, mode: Mode, *, proof_seconds: float = PROOF_SECONDS
+        self,
+        folders: Sequence[Path],
+        recursive: bool,
+        mode: Mode,
+        *,
+        flat: Collection[Path] = (),
+        own: Collection[Path] = (),
+        proof_seconds: float = PROOF_SECONDS,
     ) -> None:
         self._proof_seconds = proof_seconds
         self._next_proof = 0.0
@@ -68,7 +79,12 @@ class Watcher:
         # that, whereas an Event would wait for a lock that its own thread holds.
         self._hints: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._folders = tuple(
-            _Folder(folder, recursive, mode, self.wake) for folder in dict.fromkeys(folders)
+            _Folder(
+                folder,
+                mode,
+                partial(Observation, folder, self.wake, recursive=recursive and folder not in flat, own=own),
+            )
+            for folder in dict.fromkeys(folders)
         )
 
     def __enter__(self) -> Self:
@@ -123,11 +139,10 @@ class Watcher:
 class _Folder:
     """One folder, and how it is watched now."""
 
-    def __init__(self, path: Path, recursive: bool, mode: Mode, hint: Callable[[], None]) -> None:
+    def __init__(self, path: Path, mode: Mode, observe: Callable[[], Observation]) -> None:
         self.watch = Watch(path, "polling")
-        self._recursive = recursive
         self._mode = mode
-        self._hint = hint
+        self._start_observing = observe
         self._observation: Observation | None = None
         self._started_on = identity(path)
         self._seen = (self._started_on, True)
@@ -177,12 +192,10 @@ class _Folder:
 
     def _observe(self) -> None:
         try:
-            self._observation = Observation(self.watch.path, self._recursive, self._hint)
+            self._observation = self._start_observing()
         except OSError as error:
             self._poll(f"the events of {self.watch.path} cannot be had: {error.strerror or error}")
             return
-        # What came since the last listing was announced to nobody.
-        self._hint()
         self._note(mode="native", why=None, canary="none", canary_at=None)
         self._prove()
 
