@@ -20,9 +20,10 @@ from typer.testing import CliRunner
 
 from processor.cli import app
 from processor.errors import Exit
-from processor.pulse import BEAT_SECONDS, SILENT_SECONDS
+from processor.pulse import BEAT_SECONDS, SILENT_SECONDS, Pulse
+from processor.results.database import open_database
 from processor.settings import Settings
-from tests.conftest import PROCESSOR, Command
+from tests.conftest import PROCESSOR
 
 ROOT = Path(__file__).resolve().parents[1]
 DEPLOY = ROOT / "deploy"
@@ -249,8 +250,7 @@ def test_the_daemon_tells_its_life_and_health_believes_it(
     assert asked("health")[0] == 1
 
 
-@pytest.mark.usefixtures("home")
-def test_a_daemon_that_was_killed_is_not_healthy_and_the_next_clears_away(processor: Command) -> None:
+def test_a_daemon_that_was_killed_is_not_healthy_and_the_next_clears_away(home: Path) -> None:
     daemon = subprocess.Popen([PROCESSOR, "run"], stderr=subprocess.DEVNULL)
     try:
         until = time.monotonic() + 60
@@ -264,5 +264,7 @@ def test_a_daemon_that_was_killed_is_not_healthy_and_the_next_clears_away(proces
     assert code == 1
     assert f"process {daemon.pid} ended without a word" in text
     assert "ended without a word" in asked("status")[1]
-    assert processor("run", "--once").returncode == 0
+    database = open_database(f"sqlite:///{home / 'results' / 'results.db'}")
+    Pulse(database, once=True).end()
+    database.dispose()
     assert daemons() == []

@@ -17,7 +17,6 @@ from processor.pulse import FORGOTTEN, SILENT_SECONDS, DaemonState, Facts, Pulse
 from processor.results.database import open_database, writing
 from processor.results.schema import daemons
 
-NOW = datetime.now(UTC)
 WATCHING, READING, PAUSED = DaemonState.WATCHING, DaemonState.READING, DaemonState.PAUSED
 
 
@@ -57,7 +56,8 @@ def nothing_heard(manager: socket.socket) -> bool:
 
 
 def a_row(database: Engine, **given: Any) -> None:
-    row = {"host": socket.gethostname(), "pid": os.getpid(), "once": False, "started_at": NOW, "beat_at": NOW}
+    now = datetime.now(UTC)
+    row = {"host": socket.gethostname(), "pid": os.getpid(), "once": False, "started_at": now, "beat_at": now}
     with writing(database) as connection:
         connection.execute(insert(daemons), {**row, "state": "watching", "facts": {}, **given})
 
@@ -130,12 +130,12 @@ def test_a_row_that_was_taken_away_comes_back(database: Engine) -> None:
 
 
 def test_the_next_start_sweeps_what_died(database: Engine) -> None:
-    an_hour_ago = NOW - FORGOTTEN - timedelta(seconds=1)
+    an_hour_ago = datetime.now(UTC) - FORGOTTEN - timedelta(seconds=1)
     a_row(database, pid=ended_process())
     a_row(database, started_at=datetime(2020, 1, 1, tzinfo=UTC))  # its number is now another's
     a_row(database, host="elsewhere", pid=1, beat_at=an_hour_ago)
     a_row(database, host="elsewhere", pid=2)
-    a_row(database, pid=os.getppid(), started_at=NOW)
+    a_row(database, pid=os.getppid())
     assert [sign.lives for sign in signs(database)] == [False, False, None, None, True]
     Pulse(database, once=False)
     assert [sign.pid for sign in signs(database)] == [2, os.getppid(), os.getpid()]

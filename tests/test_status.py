@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import sqlite3
 import subprocess
@@ -24,7 +25,7 @@ from processor.results.database import open_database, writing
 from processor.results.progress import progress
 from processor.results.schema import daemons, scans
 
-NOW = datetime.now(UTC)
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HERE = socket.gethostname()
 DUMP = Path(__file__).parent / "data" / "results-0001.sql"
 
@@ -69,26 +70,33 @@ def call(home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixtu
 
 
 @pytest.fixture
-def database(home: Path) -> Iterator[Engine]:
-    """One scan failed, one is being read, one waits, and one waits for its time."""
+def now() -> datetime:
+    """Of this test: what is young at the start of a long run of tests is old at its end."""
+    return datetime.now(UTC)
+
+
+@pytest.fixture
+def database(home: Path, now: datetime) -> Iterator[Engine]:
+    """One scan failed, one is being read, one waits, and one waits for its time: as of `now`."""
     (home / "results").mkdir()
     engine = open_database(f"sqlite:///{home / 'results' / 'results.db'}")
     for number, age in enumerate((90, 60, 30, 20)):
-        queued_at = NOW - timedelta(minutes=age)
+        queued_at = now - timedelta(minutes=age)
         enqueue(engine, source=home, file=f"{number}.png", sha256=f"{number}" * 64, bytes=9, now=queued_at)
-    job = claim(engine, NOW, 60)
+    job = claim(engine, now, 60)
     assert job is not None
-    fail(engine, job, "BadScan", "0.png is empty. Copy it once more.", NOW)
-    claim(engine, NOW, 60)
+    fail(engine, job, "BadScan", "0.png is empty. Copy it once more.", now)
+    claim(engine, now, 60)
     with writing(engine) as connection:
         later = update(scans).where(scans.c.file == "3.png")
-        connection.execute(later.values(not_before=NOW + timedelta(minutes=5)))
+        connection.execute(later.values(not_before=now + timedelta(minutes=5)))
     yield engine
     engine.dispose()
 
 
 def a_daemon(database: Engine, **given: Any) -> None:
-    row = {"host": HERE, "pid": os.getpid(), "once": False, "started_at": NOW, "beat_at": NOW}
+    now = datetime.now(UTC)
+    row = {"host": HERE, "pid": os.getpid(), "once": False, "started_at": now, "beat_at": now}
     with writing(database) as connection:
         connection.execute(insert(daemons), {**row, "state": "watching", "facts": FACTS, **given})
 
@@ -111,20 +119,20 @@ def lines(text: str) -> dict[str, str]:
 # status
 
 
-def test_the_queue_is_told(database: Engine) -> None:
-    found = progress(database, NOW)
+def test_the_queue_is_told(database: Engine, now: datetime) -> None:
+    found = progress(database, now)
     assert found.scans == {"queued": 2, "running": 1, "done": 0, "failed": 1, "duplicate": 0}
-    assert (found.due_later, found.next_due) == (1, NOW + timedelta(minutes=5))
-    assert found.oldest_waiting == {"id": 3, "file": "2.png", "queued_at": NOW - timedelta(minutes=30)}
+    assert (found.due_later, found.next_due) == (1, now + timedelta(minutes=5))
+    assert found.oldest_waiting == {"id": 3, "file": "2.png", "queued_at": now - timedelta(minutes=30)}
     assert found.finished_last_hour == 1
     assert found.last_failure is not None
     assert (found.last_failure["id"], found.last_failure["file"]) == (1, "0.png")
-    assert progress(database, NOW + timedelta(hours=2)).finished_last_hour == 0
+    assert progress(database, now + timedelta(hours=2)).finished_last_hour == 0
 
 
 def test_an_empty_queue_is_told(tmp_path: Path) -> None:
     engine = open_database(f"sqlite:///{tmp_path / 'results.db'}")
-    found = progress(engine, NOW)
+    found = progress(engine, datetime.now(UTC))
     engine.dispose()
     assert set(found.scans.values()) == {0}
     assert (found.due_later, found.next_due, found.oldest_waiting, found.last_failure) == (
@@ -148,7 +156,7 @@ def test_status_shows_the_run_at_a_glance(database: Engine, call: Call) -> None:
     assert shown["watch"] == f"{watch}; started anew 2 times"
     assert shown["last error"] == "2026-03-01 11:00:00 UTC: The database is locked."
     assert shown["queue"].startswith("2 waiting, 1 being read; 1 due later, the next at 20")
-    assert shown["oldest"] == "2.png (id 3) waits for 30 min"
+    assert re.fullmatch(r"2\.png \(id 3\) waits for 3\d min", shown["oldest"])
     assert shown["last failed"].endswith("0.png is empty. Copy it once more. (id 1)")
     assert "MB free, paused below 200 MB" in shown["results"]
     assert "journal wal" in shown["database"]
@@ -177,13 +185,13 @@ def test_status_without_a_daemon_says_so(call: Call) -> None:
 
 def test_status_tells_what_ended_what_hangs_and_what_pauses(database: Engine, call: Call) -> None:
     a_daemon(database, pid=ended_process())
-    a_daemon(database, beat_at=NOW - timedelta(minutes=10), facts={})
+    a_daemon(database, beat_at=datetime.now(UTC) - timedelta(days=3), facts={})
     a_daemon(database, host="elsewhere", once=True, state="paused", facts={"paused": "The disk is full."})
     text = call("status")[1]
     first, second = [line for line in text.splitlines() if line.startswith("daemon")]
     assert "ended without a word" in first
     assert "hangs (watching)" in second
-    assert "last sign of life 10 min ago" in second
+    assert "last sign of life 3 days ago" in second
     assert lines(text)["run --once"].startswith("paused, started")
     assert lines(text)["paused"] == "The disk is full."
 
