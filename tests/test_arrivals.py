@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGrouper
 
 from processor.intake.arrivals import Arrivals, Place
 from processor.intake.pace import HINT_PAUSE_SECONDS
@@ -23,8 +24,10 @@ PAUSE = SETTLE / 2
 
 
 @pytest.fixture
-def house(home: Path) -> Iterator[House]:
+def house(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     """Lists the inbox by itself once an hour only: what is read was noticed."""
+    # So long the library waits whether what was moved away turns up elsewhere, also when it is stopped.
+    monkeypatch.setattr(InotifyMoveEventGrouper, "delay", PAUSE / 4)
     house = House(home)
     house.flags |= {"intake.settle_seconds": SETTLE, "intake.rescan_seconds": 3600}
     yield house
