@@ -110,7 +110,7 @@ class Stopping(Words):
         self.lines: list[str] = []
         self._cue, self._number = cue, number
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, event: str = "said") -> None:
         self.lines.append(text)
         if self._cue is not None and text.startswith(self._cue):
             os.kill(os.getpid(), self._number)
