@@ -77,6 +77,7 @@ class Daemon:
         self._finished: deque[Outcome] = deque()
         self._restless = Restless(settings.values.intake.settle_seconds, patience_seconds)
         self._hindrance = Hindrance()
+        self._short = False
         self._stuck = Hindrance()
         self._next_heartbeat = 0.0
         self._next_look = 0.0
@@ -170,6 +171,7 @@ class Daemon:
         if goes_on and self._arrivals:
             return True
         self._custody.catch_up()
+        self._went_well()
         return False
 
     def _arrive(self, new: Iterable[Found]) -> None:
@@ -188,6 +190,7 @@ class Daemon:
             if self._arrivals:
                 # It is still there where the database is away.
                 self._custody.take(*self._arrivals[0])
+                self._went_well()
                 self._release(self._arrivals.popleft()[0].path)
             # After it was queued and before it is handed out: a scan is read by a model that was current
             # while it waited.
@@ -198,6 +201,7 @@ class Daemon:
             self._look_for_changed()
             if task is not None:
                 self._submit(task)
+                self._went_well()
             elif not self._arrivals:
                 return
 
@@ -218,6 +222,7 @@ class Daemon:
             except BadModel as fault:
                 raise self._succession.named(fault) if self._succession is not None else fault from None
             self._finished.popleft()
+            self._went_well()
             self._release(outcome.task.source)
             self._look_for_changed()
             if self._succession is not None:
@@ -258,10 +263,14 @@ class Daemon:
         if short:
             text = f"Less than {least:g} MB are free below {results}; no further scan is read."
             self._wait_for(Away(text, "Make room, or lower limits.min_free_mb."))
-        elif self._hindrance.why is not None:
+        self._short = short
+        return not short
+
+    def _went_well(self) -> None:
+        """Something was written, or nothing waits: a database that can only be read is still waited for."""
+        if self._hindrance.why is not None and not self._short:
             self._listener.say("What was waited for is there again; reading goes on.")
             self._hindrance.over()
-        return not short
 
     def _wait_for(self, fault: Transient) -> None:
         if self._hindrance.meet(str(fault)):

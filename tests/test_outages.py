@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from processor.daemon import LOOK_SECONDS
 from processor.engines.tasks import ScanTask
 from processor.errors import ContentChanged, Transient
 from processor.intake.sweep import look
@@ -81,6 +82,23 @@ def test_a_locked_database_costs_no_try(house: House) -> None:
     assert faults(house) == [("a.png", 1, 0)]
     assert warned(house, "Everything waits until then")
     assert any("reading goes on" in text for text in house.heard.said)
+
+
+def test_a_database_that_can_only_be_read_is_not_there_again(house: House) -> None:
+    """It was called so at every look, and then away once more, for as long as that lasted."""
+    other = sqlite3.connect(house.results / "results.db", isolation_level=None, check_same_thread=False)
+    visitor = Visitor(
+        house,
+        lambda: other.execute("BEGIN IMMEDIATE"),
+        lambda: drop(house.inbox, "a.png", "1"),
+        lambda: visitor.wait_for(lambda: warned(house, "is locked by another program")),
+        lambda: time.sleep(2 * LOOK_SECONDS),
+        other.close,
+        lambda: visitor.wait_for(lambda: ended(house, "a.png")),
+    )
+    assert outcome(visitor.watch()) == {"seen": 1, "done": 1}
+    assert sum("Everything waits until then" in text for text in house.heard.warnings) == 1
+    assert sum("reading goes on" in text for text in house.heard.said) == 1
 
 
 def test_a_run_that_ends_by_itself_leaves_what_a_locked_database_keeps_from_it(house: House) -> None:
