@@ -397,19 +397,6 @@ def test_a_model_that_fails_at_the_start_is_named_where_it_is_published(house: H
         assert connection.exec_driver_sql("SELECT state FROM scans").scalar_one() == "queued"
 
 
-def test_a_database_of_before_is_whole_without_the_notice_and_gets_it_with_the_next_run(house: House) -> None:
-    with house.database.connect() as connection:
-        connection.exec_driver_sql("DROP TABLE refused_models")
-        connection.commit()
-    house.database.dispose()
-    url = f"sqlite:///{house.results / 'results.db'}"
-    for create, expected in ((False, None), (True, None)):
-        database = open_database(url, create=create)
-        assert refusal(database) is expected
-        database.dispose()
-    refuse_by(house, lambda: damaged(house))
-
-
 # The workers
 
 
@@ -650,7 +637,7 @@ def test_ten_promotions_while_the_daemon_reads(
         service.promote(name)
         if name in {"damaged", "hollow"}:
             service.wait_for("SELECT COUNT(*) FROM refused_models", 1)
-            counts = counted(settings)
+            counts = told_by_status(settings)
             assert counts["refused_model"]["name"] == name
             assert counts["model"] == counts["refused_model"]["in_use"]
             assert f"/models_archive/{name}" in counts["refused_model"]["reason"]
@@ -672,8 +659,16 @@ def test_ten_promotions_while_the_daemon_reads(
         "The model damaged": 1,
         "The model hollow": 1,
     }
-    counts = counted(settings)
+    counts = told_by_status(settings)
     assert (counts["model"], counts["refused_model"]) == ("three", None)
+
+
+def told_by_status(settings: LoadedSettings) -> dict[str, Any]:
+    database = open_database(settings.database_url, create=False)
+    try:
+        return counted(database, settings)
+    finally:
+        database.dispose()
 
 
 @pytest.mark.slow
