@@ -108,6 +108,7 @@ def test_a_run_that_ends_by_itself_leaves_what_a_locked_database_keeps_from_it(h
     assert outcome(house.once()) == {"seen": 2, "pending": 2}
     release.set()
     time.sleep(0.1)
+    house.let_it_be_another_process()
     assert outcome(house.once()) == {"seen": 2, "done": 2}
 
 
