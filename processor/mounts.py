@@ -1,4 +1,4 @@
-"""What the system's table of mounts tells: which kind of file system holds a path, and what lies where."""
+"""On which file system a path lies, what is mounted where, and which folder has a name now."""
 
 import os
 from pathlib import Path
@@ -26,6 +26,15 @@ def file_system(path: Path) -> str:
 def mounts_below(folder: Path) -> list[Path]:
     """Where something is mounted below `folder`, a path without links."""
     return [point for point, _ in _mounts() if point != folder and point.is_relative_to(folder)]
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode of what has this name now, `None` where it cannot be reached."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _mounts() -> list[tuple[Path, str]]:

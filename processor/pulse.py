@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
-import psutil
 from sqlalchemy import Engine, Row, delete, insert, inspect, select, update
 
 from processor.errors import BadDatabase, Transient
 from processor.notices import ServiceManager
+from processor.processes import has_ended
 from processor.results.database import reading, writing
 from processor.results.schema import daemons
 
@@ -26,9 +26,6 @@ locked database (a transaction waits up to 30 s for another program), or by the 
 
 FORGOTTEN = timedelta(hours=1)
 """A run on another machine, whose processes cannot be asked, is taken for ended after such a silence."""
-
-_CLOCK_SLACK = timedelta(seconds=1)
-"""When a process started, the system tells to a second or so."""
 
 
 class DaemonState(StrEnum):
@@ -179,16 +176,6 @@ def _sweep(database: Engine) -> None:
 
 
 def _lives(row: Row[Any]) -> bool | None:
-    """Whether the process of this row is still the one that wrote it: numbers are given out again.
-
-    A container's first process has number 1 each time it is started.
-    """
-    if row.host != socket.gethostname():
-        return None
-    try:
-        started = datetime.fromtimestamp(psutil.Process(row.pid).create_time(), UTC)
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.AccessDenied:
-        return True
-    return bool(started <= row.started_at + _CLOCK_SLACK)
+    """Whether the process that wrote this row still runs; `None` for one on another machine."""
+    ended = has_ended(row.host, row.pid, row.started_at)
+    return None if ended is None else not ended

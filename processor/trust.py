@@ -5,7 +5,7 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from processor.mounts import mounts_below
+from processor.mounts import identity, mounts_below
 
 NAMED = 3
 """So many files are named in one warning; the remedy is the same for all."""
@@ -46,16 +46,8 @@ def lies_within(inner: Path, outer: Path) -> bool:
 
 def _is_above(folder: Path, inner: Path) -> bool:
     """Whether `folder` is, on the disk, `inner` or one of those above it."""
-    there = _identity(folder)
-    return there is not None and any(_identity(path) == there for path in (inner, *inner.parents))
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        facts = path.stat()
-    except OSError:
-        return None
-    return facts.st_dev, facts.st_ino
+    there = identity(folder)
+    return there is not None and any(identity(path) == there for path in (inner, *inner.parents))
 
 
 def _others_may_write(path: Path) -> bool:

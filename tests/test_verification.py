@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from processor.intake.queue import claim, is_dead, recover
+from processor.intake.queue import claim, recover
+from processor.processes import is_dead
 from processor.results.findings import MENDED, REMEDIES, Finding, Kind
 from processor.results.originals import move_processed
 from processor.results.repair import mend, note_hashes

@@ -8,14 +8,13 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-
-import psutil
 
 from processor.errors import BadCommand, BadSettings
 from processor.intake.arrivals import Place
 from processor.prediction.archive import CURRENT, ModelFolder, find_model
+from processor.processes import has_ended
 from processor.settings import LoadedSettings
 from processor.trust import doubt, lies_within
 
@@ -124,14 +123,7 @@ def _is_left_behind(folder: Path) -> bool:
     if time.time() - touched > STALE_STAGING.total_seconds():
         return True
     host, number, _ = ["", "", *folder.name.rsplit("-", 2)][-3:]
-    if host != socket.gethostname() or not number.isdecimal():
-        return False
-    try:
-        return psutil.Process(int(number)).create_time() > touched + 1
-    except psutil.NoSuchProcess:
-        return True
-    except psutil.AccessDenied:
-        return False
+    return number.isdecimal() and has_ended(host, int(number), datetime.fromtimestamp(touched, UTC)) is True
 
 
 def _warn_of_others(what: str, paths: Iterable[Path]) -> None:

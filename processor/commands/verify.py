@@ -13,7 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from processor.commands import start
 from processor.commands.console import Words, print_json, print_line, print_pairs, print_table
 from processor.errors import BadDatabase, Exit, Transient
-from processor.intake.queue import is_dead, recover
+from processor.intake.queue import recover
+from processor.processes import is_dead
 from processor.results.database import open_database
 from processor.results.findings import Finding, Holdings
 from processor.results.publish import HASH_DIGITS

@@ -24,6 +24,8 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 from watchdog.observers.polling import PollingObserver
 
+from processor.mounts import identity
+
 log = logging.getLogger(__name__)
 
 CANARY = ".digit-inbox-canary-"
@@ -107,15 +109,6 @@ class Observation:
         except OSError:
             return False
         return True
-
-
-def identity(folder: Path) -> tuple[int, int] | None:
-    """Device and inode of the folder that has this name now, `None` where there is none."""
-    try:
-        found = folder.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _is_no_late_event(record: logging.LogRecord) -> bool:

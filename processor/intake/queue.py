@@ -1,7 +1,6 @@
 """The queue is the table `scans`: a row is one content at one place; a claim leases it."""
 
 import os
-import socket
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from processor.errors import LeaseLost
+from processor.processes import is_dead, own_name
 from processor.records import ScanResult, ScanState
 from processor.results.database import reading, writing
 from processor.results.ledger import PublishedFile, UsedModel, store_model, store_outputs, store_result
@@ -137,7 +137,7 @@ def claim(
             "attempts": scans.c.attempts + 1,
             "started_at": now,
             "leased_until": now + timedelta(seconds=lease_seconds),
-            "worker": f"{socket.gethostname()}:{os.getpid()}",
+            "worker": own_name(),
         }
         connection.execute(update(scans).where(scans.c.id == scan_id).values(leased))
         row = connection.execute(select(scans).where(scans.c.id == scan_id)).one()
@@ -169,9 +169,17 @@ def standings(engine: Engine, hashes: Collection[str]) -> dict[str, Standing]:
 
 def heartbeat(engine: Engine, job: Job, now: datetime, lease_seconds: float) -> bool:
     """Prolongs the lease from `now`; False where it was lost to another process. Raises as `claim`."""
+    try:
+        hold(engine, job, now, lease_seconds)
+    except LeaseLost:
+        return False
+    return True
+
+
+def hold(engine: Engine, job: Job, now: datetime, lease_seconds: float) -> None:
+    """The same for who may only go on while it holds the scan. Raises as `finish`."""
     with writing(engine) as connection:
-        until = now + timedelta(seconds=lease_seconds)
-        return connection.execute(_held(job).values(leased_until=until)).rowcount == 1
+        _end(connection, job, {"leased_until": now + timedelta(seconds=lease_seconds)})
 
 
 def finish(
@@ -333,27 +341,14 @@ def _place(source: str, file: str) -> str:
     return os.path.normpath(os.path.join(source, file))  # noqa: PTH118  (no Path has "..": it may be a link)
 
 
-def is_dead(worker: str) -> bool:
-    """Whether a process of this machine, `host:number`, has ended for sure."""
-    host, _, number = worker.rpartition(":")
-    if os.name != "posix" or host != socket.gethostname():
-        return False
-    try:
-        os.kill(int(number), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
-
-
 def _held(job: Job) -> Update:
     running = (scans.c.state == ScanState.RUNNING, scans.c.attempts == job.attempts)
-    return update(scans).where(scans.c.id == job.id, *running)
+    # The number of a row that was dropped is given out again.
+    return update(scans).where(scans.c.id == job.id, scans.c.sha256 == job.sha256, *running)
 
 
 def _end(connection: Connection, job: Job, outcome: dict[str, Any]) -> None:
-    """Ends the lease; the attempts are its token, since every claim counts one up."""
+    """Changes a row that is held; the attempts are the token of its lease, since every claim counts one up."""
     if connection.execute(_held(job).values(outcome)).rowcount != 1:
         raise LeaseLost(
             f"{job.file} was taken over by another process: the lease ran out.",

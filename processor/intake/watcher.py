@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from processor.intake.observation import CANARY_SECONDS, Observation, identity
-from processor.mounts import NETWORK_FILE_SYSTEMS, file_system
+from processor.intake.observation import CANARY_SECONDS, Observation
+from processor.mounts import NETWORK_FILE_SYSTEMS, file_system, identity
 
 log = logging.getLogger(__name__)
 
