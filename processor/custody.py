@@ -84,7 +84,8 @@ class Custody:
         self._table = Table(database, results, self.accounts.complain)
         self._unreadable: dict[str, str] = {}
         self._devices: dict[Path, int] = {}
-        self._under_way: dict[int, _Claim] = {}
+        # By the folder of the task: one scan can be under way twice, where its lease was lost and it came back.
+        self._under_way: dict[Path, _Claim] = {}
         self._next_recovery = 0.0
 
     @property
@@ -147,10 +148,12 @@ class Custody:
 
         Raises what makes going on useless (BadModel, …).
         """
-        claim = self._under_way[outcome.task.id]
+        claim = self._under_way[outcome.task.staging]
         with about(scan=claim.job.id, file=claim.job.file):
             self._surroundings.check()
             try:
+                # Before any file: whoever has it now gives its files the same names.
+                queue.hold(self._database, claim.job, _now(), LEASE_SECONDS)
                 self._settle(claim, outcome.result)
             except (BadDatabase, Away):
                 raise
@@ -165,13 +168,15 @@ class Custody:
 
     def take_back(self, task: ScanTask) -> None:
         """Puts a task back in the queue that no worker got. Raises Away."""
-        queue.give_back(self._database, self._under_way[task.id].job)
+        queue.give_back(self._database, self._under_way[task.staging].job)
         self._let_go(task)
 
     def recover(self) -> None:
         """Puts the scans of processes that died back in the queue, every few seconds. Raises Away."""
         if time.monotonic() < self._next_recovery:
             return
+        # Where the machine slept, or its clock jumped, the leases of this run have run out, too.
+        self.keep_alive()
         queue.recover(self._database, _now())
         self._next_recovery = time.monotonic() + RECOVER_SECONDS
         with suppress(OSError):
@@ -247,10 +252,11 @@ class Custody:
 
     def _prepare(self, job: Job, model: ModelFolder | None) -> ScanTask | None:
         """A task for a claimed scan; `None` where it ended here, or was put back. Raises Away."""
-        self._under_way[job.id] = _Claim(job, model)
+        staging = self._staging / f"{job.id}-{job.attempts}"
+        self._under_way[staging] = _Claim(job, model)
         task = None
         try:
-            task = self._task(job, model)
+            task = self._task(job, model, staging)
         except Away:
             # Where it cannot be put back now, its lease runs out, which nobody renews.
             with suppress(Transient):
@@ -260,12 +266,11 @@ class Custody:
             self._try_again(job, fault)
         finally:
             if task is None:
-                del self._under_way[job.id]
+                del self._under_way[staging]
         return task
 
-    def _task(self, job: Job, model: ModelFolder | None) -> ScanTask | None:
+    def _task(self, job: Job, model: ModelFolder | None, staging: Path) -> ScanTask | None:
         """What a worker is to do; `None` where there is nothing to read. Raises Transient."""
-        staging = self._staging / f"{job.id}-{job.attempts}"
         try:
             source = self._source(job)
             _make(staging)
@@ -373,7 +378,7 @@ class Custody:
         self.accounts.end(scan.path, scan.file, scan.sha256, state, detail)
 
     def _let_go(self, task: ScanTask) -> None:
-        self._under_way.pop(task.id, None)
+        self._under_way.pop(task.staging, None)
         shutil.rmtree(task.staging, ignore_errors=True)
 
 

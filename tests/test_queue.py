@@ -418,6 +418,18 @@ class TestDrop:
             drop(engine, lost)
         assert states(engine) == {"a.png": "queued"}
 
+    def test_who_held_it_before_does_not_hold_what_has_its_number_now(self, engine: Engine) -> None:
+        show(engine, "a.png")
+        lost = taken(engine)
+        recover(engine, later(LEASE + 1))
+        drop(engine, taken(engine))
+        show(engine, "b.png", "b")
+        now = taken(engine)
+        assert (now.id, now.attempts) == (lost.id, lost.attempts)
+        with pytest.raises(LeaseLost):
+            finish(engine, lost, a_result(a_page(a_number())), NOW)
+        assert states(engine) == {"b.png": "running"}
+
 
 def test_a_retry_queues_what_failed_as_if_it_were_new(engine: Engine) -> None:
     for name in "abc":

@@ -1,0 +1,102 @@
+"""A lease that ran out while its scan was read: who lost it touches nothing, who still holds it goes on."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from processor import custody as custody_module
+from processor.custody import LEASE_SECONDS, Custody
+from processor.engines.tasks import Outcome, ScanTask
+from processor.errors import BadScan
+from processor.intake import queue
+from processor.intake.queue import Job
+from processor.intake.sweep import look
+from tests.stand_ins import drop, text_reader
+from tests.text_house import House
+
+
+@pytest.fixture
+def house(home: Path) -> Iterator[House]:
+    house = House(home)
+    yield house
+    house.database.dispose()
+
+
+@pytest.fixture
+def custody(house: House, tmp_path: Path) -> Custody:
+    """Of a run that has one scan, `a.png`, in its queue."""
+    staging = tmp_path / "staging"
+    staging.mkdir()
+    kept = Custody(
+        house.database, inbox=house.inbox, results=house.results, staging=staging, listener=house.heard
+    )
+    found = look(drop(house.inbox, "a.png", "1 2"), house.inbox, "a.png", house.heard.warn)
+    assert found is not None
+    kept.take(found, datetime.now(UTC))
+    return kept
+
+
+def task_of(custody: Custody, house: House) -> ScanTask:
+    task = custody.next_task({house.inbox})
+    assert task is not None
+    return task
+
+
+def read(task: ScanTask, house: House) -> Outcome:
+    return Outcome(task, text_reader(house.settings)(task))
+
+
+def taken_over(house: House) -> Job:
+    """What another process holds, after the lease of this one ran out."""
+    house.let_it_be_another_process()
+    assert queue.recover(house.database, datetime.now(UTC)) == 1
+    job = queue.claim(house.database, datetime.now(UTC), LEASE_SECONDS)
+    assert job is not None
+    return job
+
+
+def test_a_clock_that_jumps_takes_no_scan_from_the_run_that_reads_it(
+    house: House, custody: Custody, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So it does where a machine slept: its own leases have run out when it wakes."""
+    monkeypatch.setattr(custody_module, "RECOVER_SECONDS", 0.0)
+    task = task_of(custody, house)
+    house.let_it_be_another_process()
+    custody.recover()
+    assert custody.next_task({house.inbox}) is None
+    custody.commit(read(task, house))
+    assert house.heard.ends == [("a.png", "done")]
+
+
+def test_a_scan_that_came_back_is_another_task_than_the_one_that_was_lost(
+    house: House, custody: Custody
+) -> None:
+    lost = task_of(custody, house)
+    queue.give_back(house.database, taken_over(house))
+    again = task_of(custody, house)
+    custody.commit(read(lost, house))
+    assert (house.heard.ends, custody.under_way) == ([], 1)
+    custody.commit(read(again, house))
+    assert (house.heard.ends, custody.under_way) == ([("a.png", "done")], 0)
+
+
+def test_who_lost_a_scan_leaves_the_files_of_who_read_it(house: House, custody: Custody) -> None:
+    """Both give their files the same names; the other one may have read with another model."""
+    task = task_of(custody, house)
+    outcome = read(task, house)
+    taken_over(house)
+    (table,) = (staged.target for staged in outcome.result.staged)  # type: ignore[union-attr]
+    drop(table.parent, table.name, "what the other one read")
+    custody.commit(outcome)
+    assert table.read_text() == "what the other one read"
+    assert any("taken over by another process" in text for text in house.heard.said)
+
+
+def test_who_lost_a_scan_reports_no_failure(house: House, custody: Custody) -> None:
+    task = task_of(custody, house)
+    taken_over(house)
+    custody.commit(Outcome(task, BadScan("a.png was not read within 600 s.", "")))
+    assert house.files("failed") == []
+    assert house.states() == {"a.png": "running"}
