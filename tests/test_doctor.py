@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert
 
-from processor.commands import checkup
+from processor.commands import checkup, checkup_database, checkup_machine
 from processor.commands.checkup import Check, Level
 from processor.errors import BadSettings, Exit
 from processor.results.database import writing
@@ -82,18 +82,18 @@ def test_a_folder_without_permission_is_a_fault(office: Office) -> None:
 
 
 def test_no_database_yet_is_no_fault(home: Path) -> None:
-    assert levels(checkup.database) == {"database": Level.OK}
+    assert levels(checkup_database.database) == {"database": Level.OK}
     assert not (home / "results").exists()
 
 
 def test_a_database_in_order_tells_its_journal_and_what_failed(office: Office) -> None:
     office.read("form.png")
-    assert levels(checkup.database) == dict.fromkeys(
+    assert levels(checkup_database.database) == dict.fromkeys(
         ("database", "journal", "failed scans", "daemon"), Level.OK
     )
-    assert found(checkup.database)["journal"].found == "wal"
+    assert found(checkup_database.database)["journal"].found == "wal"
     office.fail("bad.png")
-    check = found(checkup.database)["failed scans"]
+    check = found(checkup_database.database)["failed scans"]
     assert (check.level, check.found) == (Level.WARNING, "1")
     assert "processor retry" in check.remedy
 
@@ -108,13 +108,13 @@ def test_a_damaged_database_is_a_fault(office: Office) -> None:
     with file.open("rb+") as stream:
         stream.seek((root - 1) * size)
         stream.write(b"\xff" * size)
-    check = found(checkup.database)["database"]
+    check = found(checkup_database.database)["database"]
     assert (check.level, check.exit_code) == (Level.FAULT, Exit.BAD_DATABASE)
 
 
 def test_tables_of_an_earlier_version_are_told(office: Office) -> None:
     office.run(f"UPDATE alembic_version SET version_num = '{FIRST}'")
-    check = found(checkup.database)["database"]
+    check = found(checkup_database.database)["database"]
     assert check.level is Level.WARNING
     assert "brings it up to date" in check.remedy
 
@@ -124,7 +124,7 @@ def test_a_scan_of_tomorrow_shows_a_clock_that_was_wrong(office: Office) -> None
     office.run(
         f"UPDATE scans SET finished_at = '{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d %H:%M:%S.%f}'"
     )
-    assert levels(checkup.database)["clock"] is Level.WARNING
+    assert levels(checkup_database.database)["clock"] is Level.WARNING
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_a_run_is_known_by_its_pulse(
     }
     with writing(office.database) as connection:
         connection.execute(insert(daemons), row)
-    check = found(checkup.database)["daemon"]
+    check = found(checkup_database.database)["daemon"]
     assert check.level is level
     assert said in check.found
 
@@ -181,14 +181,17 @@ def test_no_inbox_gives_no_events(home: Path) -> None:
 
 @pytest.mark.usefixtures("home")
 def test_more_workers_than_the_machine_bears_are_warned_of() -> None:
-    assert levels(checkup.machine, workers__count=1)["cores"] is Level.OK
-    assert levels(checkup.machine, workers__count=1024) == {"cores": Level.WARNING, "memory": Level.WARNING}
+    assert levels(checkup_machine.machine, workers__count=1)["cores"] is Level.OK
+    assert levels(checkup_machine.machine, workers__count=1024) == {
+        "cores": Level.WARNING,
+        "memory": Level.WARNING,
+    }
 
 
 def test_the_clock_of_the_results_is_this_machines(office: Office) -> None:
-    assert levels(checkup.clock) == {"clock": Level.OK}
+    assert levels(checkup_machine.clock) == {"clock": Level.OK}
     shutil.rmtree(office.results)
-    assert levels(checkup.clock) == {}
+    assert levels(checkup_machine.clock) == {}
 
 
 @pytest.mark.usefixtures("home")
@@ -197,12 +200,12 @@ def test_a_terminal_that_cannot_show_every_name_is_warned_of(
     monkeypatch: pytest.MonkeyPatch, encoding: str, level: Level
 ) -> None:
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding))
-    assert levels(checkup.terminal) == {"terminal": level}
+    assert levels(checkup_machine.terminal) == {"terminal": level}
 
 
 @pytest.mark.usefixtures("home")
 def test_versions_are_told() -> None:
-    assert "SQLite" in found(checkup.libraries)["libraries"].found
+    assert "SQLite" in found(checkup_machine.libraries)["libraries"].found
 
 
 def test_the_command_ends_as_a_run_would(home: Path, processor: Command) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
-from processor.commands import checkup
+from processor.commands import checkup, checkup_database, checkup_machine
 from processor.commands.checkup import Check, Level
 from processor.commands.console import print_json, print_table
 from processor.errors import DigitInboxError, Exit
@@ -14,14 +14,14 @@ from processor.settings import LoadedSettings
 CHECKS: dict[str, Callable[[LoadedSettings], Iterator[Check]]] = {
     "settings": checkup.settings_found,
     "folders": checkup.folders,
-    "database": checkup.database,
+    "database": checkup_database.database,
     "model": checkup.model,
     "rights": checkup.rights,
     "events": checkup.events,
-    "libraries": checkup.libraries,
-    "machine": checkup.machine,
-    "clock": checkup.clock,
-    "terminal": checkup.terminal,
+    "libraries": checkup_machine.libraries,
+    "machine": checkup_machine.machine,
+    "clock": checkup_machine.clock,
+    "terminal": checkup_machine.terminal,
 }
 """In the order in which a person would mend what is wrong."""
 
