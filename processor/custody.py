@@ -84,7 +84,7 @@ class Custody:
         self._table = Table(database, results, self.accounts.complain)
         self._unreadable: dict[str, str] = {}
         self._devices: dict[Path, int] = {}
-        # By the folder of the task: one scan can be under way twice, where its lease was lost and it came back.
+        # By the folder of the task: one scan can be under way twice, lost and come back.
         self._under_way: dict[Path, _Claim] = {}
         self._next_recovery = 0.0
 

@@ -348,7 +348,7 @@ def _held(job: Job) -> Update:
 
 
 def _end(connection: Connection, job: Job, outcome: dict[str, Any]) -> None:
-    """Changes a row that is held; the attempts are the token of its lease, since every claim counts one up."""
+    """Changes a row that is held; the attempts are the lease's token, since every claim counts one up."""
     if connection.execute(_held(job).values(outcome)).rowcount != 1:
         raise LeaseLost(
             f"{job.file} was taken over by another process: the lease ran out.",
