@@ -82,8 +82,8 @@ def finish(home: Path, daemon: Program) -> None:
 def check(home: Path, undisturbed: Account, *, parts: bool = False) -> None:
     """The folder holds what it would hold had nothing befallen it, and the program itself finds nothing off.
 
-    With `parts`, unfinished files may be left, under names that nobody takes for an output: where even
-    removing fails, nothing else can be done.
+    With `parts`, unfinished files may be left, under names that nobody takes for an output: where a run was
+    killed, or even removing fails, nothing else can be done until later.
     """
     found = account(home)
     if parts:
