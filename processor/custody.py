@@ -22,6 +22,7 @@ from processor.errors import (
     DigitInboxError,
     LeaseLost,
     Transient,
+    Vanished,
     WorkerKilled,
 )
 from processor.filing import Ended, Filing, Table, publish_outputs
@@ -298,7 +299,13 @@ class Custody:
         if self._is_away(job.source):
             raise Transient(f"{job.source} is away.", "Bring the folder back.")
         # Its content may lie among the processed ones, as a copy that was a duplicate until this one changed.
-        return find_original(job.source, job.file, job.sha256, self._results)
+        try:
+            return find_original(job.source, job.file, job.sha256, self._results)
+        except BadScan as fault:
+            if queue.has_copy(self._database, job):
+                # It was renamed while it waited, for one: under its new name it counts as a copy by now.
+                raise ContentChanged(fault.message, "A copy of it is read.") from None
+            raise Vanished(fault.message, fault.remedy) from None
 
     def _note_device(self, root: Path) -> None:
         if root not in self._devices:

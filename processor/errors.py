@@ -33,6 +33,10 @@ class BadScan(DigitInboxError):
     """The file cannot be read as a scan; retrying does not help, so it goes to `failed/`."""
 
 
+class Vanished(BadScan):
+    """The file was taken away or renamed before it could be read; its content may come under another name."""
+
+
 class Transient(DigitInboxError):
     """The fault may pass by itself (disk full, share away, worker killed): the scan is tried again later."""
 

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from processor.errors import LeaseLost
+from processor.errors import LeaseLost, Vanished
 from processor.processes import is_dead, own_name
 from processor.records import ScanResult, ScanState
 from processor.results.database import reading, writing
@@ -105,7 +105,8 @@ def enqueue(
     A scan that failed is tried again. A copy of it takes its part: whoever puts a scan back from the failed
     ones, under the name it has there, wants another try. With `failed_before`, the start of a run, this
     holds for earlier failures only: of two bad copies one fails and one is its duplicate, whichever is
-    quicker, the reading of the first or the showing of the second.
+    quicker, the reading of the first or the showing of the second. A copy of what vanished before it was
+    read is always tried.
     Raises DatabaseAway, BadDatabase.
     """
     place = {"source": str(source), "file": file, "sha256": sha256, "bytes": bytes, "queued_at": now}
@@ -256,13 +257,22 @@ def drop(engine: Engine, job: Job) -> None:
     with writing(engine) as connection:
         # It leaves the readings first: at most one row of a content may be no duplicate.
         _end(connection, job, {"state": ScanState.DUPLICATE.value, **_UNLEASED})
-        copies = select(scans.c.id).where(scans.c.duplicate_of == job.id).order_by(scans.c.id)
+        # One of another inbox may wait for long: nobody may be looking into that.
+        order = (scans.c.source != str(job.source), scans.c.id)
+        copies = select(scans.c.id).where(scans.c.duplicate_of == job.id).order_by(*order)
         heir = connection.execute(copies.limit(1)).scalar_one_or_none()
         if heir is not None:
             connection.execute(update(scans).where(scans.c.id == heir).values(_FRESH))
             others = update(scans).where(scans.c.duplicate_of == job.id)
             connection.execute(others.values(duplicate_of=heir))
         connection.execute(delete(scans).where(scans.c.id == job.id))
+
+
+def has_copy(engine: Engine, job: Job) -> bool:
+    """Whether its content was seen in another place of the same inbox, too. Raises as `claim`."""
+    copies = (scans.c.duplicate_of == job.id, scans.c.source == str(job.source))
+    with reading(engine) as connection:
+        return connection.execute(select(scans.c.id).where(*copies).limit(1)).first() is not None
 
 
 def retry(engine: Engine, ids: Collection[int]) -> list[int]:
@@ -317,8 +327,11 @@ def _waiting(sources: Collection[Path] | None) -> list[ColumnElement[bool]]:
 
 
 def _tried_again(first: Row[Any], failed_before: datetime | None) -> bool:
-    failed: bool = first.state == ScanState.FAILED
-    return failed and (failed_before is None or first.finished_at < failed_before)
+    if first.state != ScanState.FAILED:
+        return False
+    # What vanished was never read: its content may lie here under another name by now.
+    vanished: bool = first.error == Vanished.__name__
+    return vanished or failed_before is None or first.finished_at < failed_before
 
 
 def _queue(connection: Connection, place: dict[str, Any], *, here: int | None, first: int | None) -> None:
