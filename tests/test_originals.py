@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import pytest
 
 from processor.errors import BadScan, Transient
 from processor.results.originals import (
+    find_original,
     kept_name,
     move_failed,
     move_processed,
+    put_back,
     report_failure,
     withdraw_failure,
 )
@@ -100,3 +103,22 @@ def test_a_report_is_withdrawn_once_the_scan_was_read(tmp_path: Path) -> None:
     withdraw_failure("form.png", SHA, tmp_path)
     assert list((tmp_path / "failed").iterdir()) == []
     withdraw_failure("form.png", SHA, tmp_path)
+
+
+def test_an_original_is_found_in_its_place_and_among_the_processed_ones(tmp_path: Path) -> None:
+    here = drop(tmp_path, "form.png", "bytes")
+    assert find_original(tmp_path, "form.png", CONTENT_SHA, tmp_path) == here
+    move_processed(here, "form.png", CONTENT_SHA, tmp_path)
+    assert find_original(tmp_path, "form.png", CONTENT_SHA, tmp_path).parent == tmp_path / "processed"
+    with pytest.raises(BadScan, match="is neither in"):
+        find_original(tmp_path, "form.png", SHA, tmp_path)
+
+
+def test_nobody_waits_for_a_pipe_in_the_place_of_an_original(tmp_path: Path) -> None:
+    """Opening it would wait for somebody to write: `reprocess` and `retry` never came to an end."""
+    pipe = tmp_path / "form.png"
+    os.mkfifo(pipe)
+    with pytest.raises(BadScan, match="is neither in"):
+        find_original(tmp_path, "form.png", CONTENT_SHA, tmp_path)
+    with pytest.raises(BadScan, match="Another file lies at"):
+        put_back(drop(tmp_path, "kept.png", "bytes"), pipe, CONTENT_SHA)

@@ -18,8 +18,8 @@ from processor.intake.queue import Enqueued
 from processor.records import ScanState
 from processor.results.database import open_database, reading
 from processor.results.findings import Holdings
-from processor.results.inventory import content_of, place_of
-from processor.results.originals import FAILED, kept_name, own_name, put_back
+from processor.results.inventory import place_of
+from processor.results.originals import FAILED, content_of, kept_name, own_name, put_back
 from processor.results.publish import stored_name
 from processor.results.schema import scans
 from processor.settings import LoadedSettings

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -12,7 +13,7 @@ from sqlalchemy import Connection, select
 from processor.records import ScanState
 from processor.results.database import reading
 from processor.results.findings import Finding, Holdings, Kind, Looked
-from processor.results.originals import FAILED, PROCESSED, kept_name
+from processor.results.originals import FAILED, PROCESSED, content_of, kept_name
 from processor.results.publish import file_name, output_name
 from processor.results.schema import outputs, pages, scans
 from processor.results.tables import stored_csv
@@ -86,19 +87,14 @@ def _pictures(connection: Connection, ids: Sequence[int]) -> dict[int, list[str]
     return {scan_id: [row.annotated for row in rows] for scan_id, rows in grouped}
 
 
-def content_of(path: Path, looked: Looked | None = None) -> str | None:
-    """The sha256 of a file; None where there is none, or none that may be read."""
-    try:
-        if not path.is_file():  # a pipe of that name would be waited for, for ever
-            return None
-        with path.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            if looked is not None:
-                looked.files += 1
-                looked.bytes += stream.tell()
-            return digest
-    except OSError:
-        return None
+def _counted(path: Path, looked: Looked) -> str | None:
+    """As `content_of`, and counted among what was looked at."""
+    sha256 = content_of(path)
+    if sha256 is not None:
+        with suppress(OSError):
+            looked.bytes += path.stat().st_size
+        looked.files += 1
+    return sha256
 
 
 def place_of(scan: Any) -> tuple[Path, str]:
@@ -118,10 +114,10 @@ def is_away(source: Path, path: Path) -> bool:
 def _check_done(holdings: Holdings, scan: Any, looked: Looked) -> Iterator[Finding]:
     source, file = place_of(scan)
     kept, here = holdings.results / PROCESSED / kept_name(file, scan.sha256), source / file
-    if content_of(kept, looked) == scan.sha256:
+    if _counted(kept, looked) == scan.sha256:
         return
     due = kept.relative_to(holdings.results).as_posix()
-    if content_of(here, looked) == scan.sha256:
+    if _counted(here, looked) == scan.sha256:
         if source == holdings.inbox:
             yield _finding(Kind.ORIGINAL_DUE, scan, f"still at {here}", due, repairable=True)
     elif os.path.lexists(kept):
@@ -140,7 +136,7 @@ def _check_duplicate(holdings: Holdings, scan: Any, looked: Looked) -> Iterator[
     """A copy may be gone: its content is kept with the scan that was read. But it may not be left behind."""
     source, file = place_of(scan)
     kept, here = holdings.results / PROCESSED / kept_name(file, scan.sha256), source / file
-    if source == holdings.inbox and not kept.exists() and content_of(here, looked) == scan.sha256:
+    if source == holdings.inbox and not kept.exists() and _counted(here, looked) == scan.sha256:
         due = kept.relative_to(holdings.results).as_posix()
         yield _finding(Kind.ORIGINAL_DUE, scan, f"still at {here}", due, repairable=True)
 
@@ -155,12 +151,12 @@ def _check_failed(holdings: Holdings, scan: Any, looked: Looked) -> Iterator[Fin
     was_moved = source == holdings.inbox or os.path.lexists(kept)
     if not was_moved or _LED_NOWHERE in (scan.message or ""):
         return
-    found = content_of(kept, looked)
+    found = _counted(kept, looked)
     if found == scan.sha256 or (_NOT_READ in (scan.message or "") and os.path.lexists(kept)):
         return
     if os.path.lexists(kept):
         yield _finding(Kind.ORIGINAL_CHANGED, scan, _content(kept), scan.sha256, file=due)
-    elif content_of(here, looked) == scan.sha256:
+    elif _counted(here, looked) == scan.sha256:
         yield _finding(Kind.ORIGINAL_DUE, scan, f"still at {here}", due, repairable=True)
     elif not _was_succeeded(holdings, scan):
         yield _finding(Kind.ORIGINAL_MISSING, scan, "neither there nor in the inbox", due)
@@ -177,7 +173,7 @@ def _check_waiting(holdings: Holdings, scan: Any, looked: Looked) -> Iterator[Fi
     source, file = place_of(scan)
     here = source / file
     kept = holdings.results / PROCESSED / kept_name(file, scan.sha256)
-    if os.path.lexists(here) or content_of(kept, looked) == scan.sha256:
+    if os.path.lexists(here) or _counted(kept, looked) == scan.sha256:
         return
     if is_away(source, here) and source != holdings.inbox:
         looked.away[str(source)] += 1
@@ -196,7 +192,7 @@ def _check_outputs(holdings: Holdings, scan: Any, files: _Files | None, looked: 
     if files is None:
         return
     table = csv_name(scan)
-    found = content_of(holdings.results / table, looked)
+    found = _counted(holdings.results / table, looked)
     if found != files.csv_sha256:
         told = "none" if found is None else found
         yield _finding(Kind.CSV, scan, told, files.csv_sha256, file=table, repairable=True)
@@ -208,7 +204,7 @@ def _check_outputs(holdings: Holdings, scan: Any, files: _Files | None, looked: 
         if picture not in named:
             told = "in the records of published files, but of no page"
             yield _finding(Kind.PICTURE_UNNAMED, scan, told, "a page that names it", file=picture)
-        found = content_of(holdings.results / picture, looked) if _lies_below(picture) else None
+        found = _counted(holdings.results / picture, looked) if _lies_below(picture) else None
         expected = files.hashes.get(picture, found)
         if found is None:
             yield _finding(Kind.PICTURE_MISSING, scan, "none", expected or "a picture", file=picture)

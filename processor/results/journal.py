@@ -27,7 +27,7 @@ def unfit_for_wal(path: Path) -> str | None:
     kind = file_system(path)
     if kind in NETWORK_FILE_SYSTEMS:
         return f"lies on a network drive ({kind})"
-    # A name that `processor verify` knows for one of an unfinished file, should the process be killed here.
+    # An unfinished file by its name, should the process be killed here.
     scratch = path.with_name(f".{os.getpid():016x}.part")
     try:
         return _try_wal(scratch) if _can_be_written(scratch) else None

@@ -107,6 +107,17 @@ def withdraw_failure(file: str, sha256: str, results: Path) -> None:
             move_original(left, results / PROCESSED / left.name)
 
 
+def content_of(path: Path) -> str | None:
+    """The sha256 of a file; `None` where there is none, or none that may be read."""
+    try:
+        if not path.is_file():  # a pipe of that name would be waited for, for ever
+            return None
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
 def put_back(kept: Path, target: Path, sha256: str) -> bool:
     """Moves a failed original to `target` in the inbox, never over another file; whether it lies there now.
 
@@ -114,12 +125,12 @@ def put_back(kept: Path, target: Path, sha256: str) -> bool:
     something else lies there, Transient where the disk refuses.
     """
     if not os.path.lexists(kept):
-        return _holds(target, sha256)
+        return content_of(target) == sha256
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _link_or_move(kept, target)
     except FileExistsError:
-        if not _holds(target, sha256):
+        if content_of(target) != sha256:
             raise BadScan(
                 f"Another file lies at {target} by now.", "Move it away, or let it be read first."
             ) from None
@@ -129,14 +140,6 @@ def put_back(kept: Path, target: Path, sha256: str) -> bool:
             "Mend that, then retry it once more.",
         ) from error
     return True
-
-
-def _holds(path: Path, sha256: str) -> bool:
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest() == sha256
-    except OSError:
-        return False
 
 
 def _link_or_move(kept: Path, target: Path) -> None:
@@ -161,7 +164,7 @@ def find_original(source: Path, file: str, sha256: str, results: Path) -> Path:
     """
     changed = None
     for path in (results / PROCESSED / kept_name(file, sha256), source / file):
-        if _holds(path, sha256):
+        if content_of(path) == sha256:
             return path
         if os.access(path, os.R_OK) and path.is_file():
             changed = path

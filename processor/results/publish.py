@@ -20,8 +20,10 @@ HASH_DIGITS = 12
 STEM_BYTES = 160
 """The longest stem kept: file systems take 255 bytes a name, and `-<hash>-p<page>.<suffix>` comes on top."""
 
+UNFINISHED = re.compile(r"\.[0-9a-f]{16}\.part")
+"""Names of files that are being written: no sweep of an inbox sees them, and any file system bears them."""
+
 _ESCAPED = re.compile(r"\\u(dc[89a-f][0-9a-f])")
-_LEFTOVER = re.compile(r"\.[0-9a-f]{16}\.part")
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)
 _FORBIDDEN = frozenset('<>:"/\\|?*')
 _RESERVED = {"con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lpt") for n in "0123456789¹²³"}
@@ -138,7 +140,7 @@ def remove_leftovers(folder: Path, older_than_seconds: float) -> None:
     """Removes the unfinished files in `folder` that a program which was killed long ago left there."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            if not _LEFTOVER.fullmatch(entry.name):
+            if not UNFINISHED.fullmatch(entry.name):
                 continue
             with suppress(OSError):
                 if time.time() - entry.stat(follow_symlinks=False).st_mtime > older_than_seconds:
@@ -216,7 +218,6 @@ def _make(folder: Path) -> None:
 
 
 def _part(target: Path) -> Path:
-    """A name beside `target` that the sweep of an inbox passes over, short enough for any target's name."""
     return target.with_name(f".{secrets.token_hex(8)}.part")
 
 

@@ -11,8 +11,8 @@ from processor.records import ScanState
 from processor.results.consistency import first_of
 from processor.results.database import reading, writing
 from processor.results.findings import Finding, Holdings, Kind
-from processor.results.inventory import content_of, csv_digest, csv_name, place_of
-from processor.results.originals import PROCESSED, move_failed, move_processed, write_report
+from processor.results.inventory import csv_digest, csv_name, place_of
+from processor.results.originals import PROCESSED, content_of, move_failed, move_processed, write_report
 from processor.results.publish import file_name, move_original, write_whole
 from processor.results.schema import outputs, scans
 from processor.results.tables import stored_csv, write_all_numbers

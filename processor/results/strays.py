@@ -15,7 +15,7 @@ from processor.results.database import reading
 from processor.results.findings import Finding, Holdings, Kind
 from processor.results.inventory import csv_name
 from processor.results.originals import FAILED, PROCESSED, kept_name
-from processor.results.publish import HASH_DIGITS, file_name, output_name, stored_name
+from processor.results.publish import HASH_DIGITS, UNFINISHED, file_name, output_name, stored_name
 from processor.results.schema import outputs, pages, scans
 
 ANNOTATED, CSV = "annotated", "csv"
@@ -24,7 +24,6 @@ PART_SECONDS = 3600.0
 
 _AT_ONCE = 100
 _HASH = re.compile(rf"-([0-9a-f]{{{HASH_DIGITS}}})(?:-p\d+)?(?:\.[^.]*)?(?:\.json)?$")
-_PART = re.compile(r"\.[0-9a-f]{16}\.part")
 _SYSTEMS_OWN = frozenset({"thumbs.db", "desktop.ini"})
 _UNDER_WAY = frozenset({ScanState.QUEUED, ScanState.RUNNING})
 
@@ -46,7 +45,7 @@ def check_leftovers(results: Path, staging: Path, stale_seconds: float) -> Itera
             yield _leftover(Kind.STAGING, path.relative_to(results).as_posix(), age)
     for folder in ("", ANNOTATED, CSV, PROCESSED, FAILED):
         for path in _entries(results / folder):
-            if _PART.fullmatch(path.name) and (age := _age_seconds(path)) > PART_SECONDS:
+            if UNFINISHED.fullmatch(path.name) and (age := _age_seconds(path)) > PART_SECONDS:
                 yield _leftover(Kind.PART, path.relative_to(results).as_posix(), age)
 
 

@@ -20,7 +20,8 @@ from processor.results.consistency import (
 )
 from processor.results.database import reading
 from processor.results.findings import Finding, Holdings, Kind, Looked
-from processor.results.inventory import check_scans, content_of
+from processor.results.inventory import check_scans
+from processor.results.originals import content_of
 from processor.results.schema import scans
 from processor.results.strays import check_files, check_leftovers
 from processor.results.tables import all_numbers
