@@ -131,7 +131,12 @@ class Succession:
         self._examine(_Candidate(copy, sign, attempt=1))
 
     def _examine(self, candidate: _Candidate) -> None:
-        self._engine.examine(candidate.model.path)
+        try:
+            self._engine.examine(candidate.model.path)
+        except Transient:
+            # It is considered anew, with another copy, once a worker can be started.
+            _remove(candidate.model)
+            raise
         self._candidate = candidate
 
     def _decide(self, candidate: _Candidate, fault: DigitInboxError | None) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from processor.engines.local import TASKS_PER_WORKER, LocalEngine, Read
 from processor.engines.tasks import Outcome, ScanTask, attempt, attempt_model
-from processor.errors import BadModel, BadScan, Transient, WorkerKilled
+from processor.errors import Away, BadModel, BadScan, Transient, WorkerKilled
 from processor.records import ScanResult
 from processor.settings import LoadedSettings, load
 from tests.sample_readings import a_page, a_result
@@ -93,6 +93,24 @@ def test_a_bad_scan_and_a_fault_of_ours_leave_the_others_alone(start: Start) -> 
     assert isinstance(found["stumble"], BadScan)
     assert "ZeroDivisionError: a fault of ours" in str(found["stumble"])
     assert found["a"].model != str(os.getpid())
+
+
+@pytest.mark.parametrize("room", [0, 1, 5, 9])
+def test_workers_that_cannot_be_started_are_waited_for(start: Start, room: int) -> None:
+    """For want of open files here; so it is for want of memory, or of room for a lock in /dev/shm."""
+    resource = pytest.importorskip("resource")
+    engine = start(workers=2)
+    before, children = resource.getrlimit(resource.RLIMIT_NOFILE), multiprocessing.active_children()
+    free = os.open(os.devnull, os.O_RDONLY)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free + room, before[1]))
+    try:
+        with pytest.raises(Away, match="could not be started"):
+            engine.submit(task("a"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert multiprocessing.active_children() == children
+    assert isinstance(read_by(engine, "a")["a"], ScanResult)
 
 
 def test_a_scan_over_the_time_limit_fails_alone(start: Start) -> None:

@@ -16,7 +16,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from processor.engines.memory import OVER_LIMIT, limit_memory
 from processor.engines.tasks import Outcome, ScanTask, Verdict, attempt, attempt_model
-from processor.errors import BadModel, BadScan, DigitInboxError, Transient, WorkerKilled
+from processor.errors import Away, BadModel, BadScan, DigitInboxError, Transient, WorkerKilled
 from processor.logs import LogPlan, plan_for_workers, start_in_worker
 from processor.records import ScanResult
 from processor.settings import LoadedSettings
@@ -123,7 +123,10 @@ class LocalEngine:
         except RuntimeError:
             # The pool gave up, as pebble does when a worker is killed (for memory, by the kernel) while idle.
             self._stop_pool()
-            future = self._running_pool().schedule(function, args=arguments, timeout=seconds)
+            try:
+                future = self._running_pool().schedule(function, args=arguments, timeout=seconds)
+            except RuntimeError as error:
+                raise _unstarted(error) from None
         return future  # type: ignore[no-any-return]
 
     def _outcome(self, future: Reading) -> Outcome:
@@ -162,10 +165,17 @@ class LocalEngine:
                 initargs=(self._load, self._settings, plan_for_workers()),
                 context=multiprocessing.get_context("spawn"),
             )
-            with _signals_held():
-                # Asking is what starts the processes.
-                if not self._pool.active:
-                    raise Transient("The workers could not be started.", "See above for the reason.")
+            try:
+                with _signals_held():
+                    # Asking is what starts the processes.
+                    started = self._pool.active
+            except (OSError, RuntimeError) as error:
+                # No memory, no room in /dev/shm for a lock, too many processes or open files.
+                self._stop_pool()
+                raise _unstarted(error.__cause__ or error) from None
+            if not started:
+                self._stop_pool()
+                raise _unstarted("the pool is not active")
         return self._pool
 
     def _stop_pool(self) -> None:
@@ -173,6 +183,11 @@ class LocalEngine:
             self._pool.stop()
             self._pool.join()
             self._pool = None
+
+
+def _unstarted(reason: BaseException | str) -> Away:
+    remedy = "Make room in the memory and in /dev/shm, or raise the limits of processes and open files."
+    return Away(f"The workers could not be started: {reason}.", remedy)
 
 
 @contextmanager
