@@ -1,6 +1,7 @@
 """Pages of picture files: JPEG, PNG, TIFF, BMP, WebP and GIF by Pillow, HEIC by pillow-heif."""
 
 import io
+import logging
 import math
 import warnings
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from processor.pages.pixels import to_pixels
 from processor.pages.tiff import decoder_errors_refused, page_indices
 from processor.records import Page
 from processor.settings import Limits
+
+PILLOW = logging.getLogger("PIL")
 
 DPI_RANGE = (50.0, 2400.0)
 
@@ -131,9 +134,11 @@ def _decoding(place: str, limits: Limits, *more: type[Exception]) -> Iterator[No
     """Around every call into Pillow: its limit is ours, its warnings are silent, its faults are BadScan.
 
     Pillow's own limit (89 megapixels) is a module variable; it is put back, so that nobody else's changes.
+    What it logs names no scan, and a fault follows that does.
     """
-    before = Image.MAX_IMAGE_PIXELS
+    before, level = Image.MAX_IMAGE_PIXELS, PILLOW.level
     Image.MAX_IMAGE_PIXELS = max(1, int(limits.max_megapixels * 1e6))
+    PILLOW.setLevel(logging.CRITICAL)
     try:
         with warnings.catch_warnings(), damage_refused(place, *more):
             warnings.simplefilter("ignore")
@@ -144,3 +149,4 @@ def _decoding(place: str, limits: Limits, *more: type[Exception]) -> Iterator[No
         ) from error
     finally:
         Image.MAX_IMAGE_PIXELS = before
+        PILLOW.setLevel(level)
