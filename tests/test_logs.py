@@ -97,12 +97,13 @@ def test_a_text_line_can_be_read_and_split(capsys: pytest.CaptureFixture[str]) -
 
 @pytest.mark.parametrize("form", LogFormat)
 def test_control_characters_are_shown(
-    form: LogFormat, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    form: LogFormat, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Logs(LogPlan(form)), about(file=NASTY):
-        log.warning("%s\x07\x7f\x9b", NASTY)
-    # What pytest keeps of the log travels between its processes, as UTF-8, which this name is not.
-    caplog.clear()
+    with monkeypatch.context() as alone:
+        # What pytest hears of the log travels between its processes as UTF-8, which this name is not.
+        alone.setattr(logging.root, "handlers", [])
+        with Logs(LogPlan(form)), about(file=NASTY):
+            log.warning("%s\x07\x7f\x9b", NASTY)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.isprintable()
     assert line.isascii()
