@@ -210,13 +210,16 @@ def test_status_counts_the_database(call: Call) -> None:
     counts = json.loads(out)
     expected = {"seen": 4, "done": 2, "failed": 1, "duplicate": 0, "ignored": 0, "pending": 1}
     expected |= {"pages": 3, "numbers": 4, "digits": 8, "review": 2, "rejected": 1}
+    expected |= {"numbers_in_review": 1}
     assert {name: counts[name] for name in expected} == expected
     assert counts["seconds"] == 1.0
     assert counts["pages_per_second"] == 3.0
     archive = shipped_archive()
     assert archive is not None
     assert counts["model"] == names(archive)
-    assert re.search(r"^numbers +4$", call("status")[1], re.MULTILINE)
+    shown = call("status")[1]
+    assert re.search(r"^numbers +4$", shown, re.MULTILINE)
+    assert "1 of 4 numbers: processor results --status review" in shown
 
 
 def test_status_without_a_database_says_how_to_get_one(call: Call) -> None:

@@ -223,14 +223,19 @@ def _side_by_side(counts: dict[str, Any]) -> list[tuple[object, ...]]:
     """What became of the scans on the left, what was read on the right."""
     scans = ("seen", "done", "failed", "duplicate", "ignored", "pending")
     read = ("pages", "numbers", "digits", "review", "rejected", "seconds")
-    return [(left, counts[left], right, counts[right]) for left, right in zip(scans, read, strict=True)]
+    # Beside the numbers to look at, `review` alone would be taken for their count.
+    told = {"review": "digits in review", "rejected": "rejected marks"}
+    rows = zip(scans, read, strict=True)
+    return [(left, counts[left], told.get(right, right), counts[right]) for left, right in rows]
 
 
 def _trust(counts: dict[str, Any]) -> str:
     accepted = (
         f"Accepted: {counts['accepted']} of {counts['numbers']} numbers ({counts['accepted_share']:.0%})"
     )
-    return f"{accepted}, of which {counts['expected_error']:.2%} are expected to be wrong."
+    told = f"{accepted}, of which {counts['expected_error']:.2%} are expected to be wrong."
+    left = counts["numbers"] - counts["accepted"]
+    return f"{told} To look at: {left} (`processor results --status review`)." if left else told
 
 
 def _say_summary(counts: dict[str, Any], settings: LoadedSettings, words: Words) -> None:

@@ -14,7 +14,7 @@ from processor.prediction.archive import current_name
 from processor.pulse import Facts, Sign, signs
 from processor.results.database import database_file, journal_mode, open_read_only, reading
 from processor.results.progress import Progress, progress
-from processor.results.queries import Fields, refusal, summary
+from processor.results.queries import Fields, in_review, refusal, summary
 from processor.results.schema import scans
 from processor.settings import LoadedSettings
 
@@ -36,6 +36,8 @@ def status(settings: LoadedSettings, *, as_json: bool) -> None:
         return
     for name, text in (*_of_runs(runs, now), *_of_queue(queue, now), *_of_surroundings(surroundings)):
         print_line(f"{name:<12}  {text}")
+    if left := counts.pop("numbers_in_review"):
+        print_line(f"to look at    {left} of {counts['numbers']} numbers: processor results --status review")
     print_line()
     refused = counts.pop("refused_model")
     print_pairs(counts)
@@ -53,6 +55,7 @@ def counted(database: Engine, settings: LoadedSettings) -> dict[str, Any]:
     return {
         **counts,
         **found.trust(),
+        "numbers_in_review": in_review(database),
         "seconds": round(seconds, 3),
         "pages_per_second": round(counts["pages"] / seconds, 3) if seconds > 0 else 0.0,
         "model": _model_in_use(settings, refused),

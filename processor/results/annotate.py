@@ -196,7 +196,7 @@ def _name_causes(canvas: Canvas, rejected: Sequence[DigitReading]) -> None:
 
 
 def _with_legend(pixels: Rgb, reading: PageReading) -> Rgb:
-    """The canvas on top of a white strip with the counts."""
+    """The canvas on top of a white strip with the counts: of numbers by status, as their frames show it."""
     width = pixels.shape[1]
     rows = _wrapped(_legend_entries(reading), width)
     height = sum(row.shape[0] for row in rows) + 12
@@ -212,11 +212,11 @@ def _with_legend(pixels: Rgb, reading: PageReading) -> Rgb:
 
 def _legend_entries(reading: PageReading) -> list[Rgb]:
     digits = [digit for number in reading.numbers for digit in number.digits]
-    found = f"{_count(reading.numbers, 'number')}, {_count(digits, 'digit')}"
+    found = f"{_count(digits, 'digit')} in {_count(reading.numbers, 'number')}"
     if not reading.numbers:
         found = "no numbers found"
     entries = [_entry(f"page {reading.page}: {found}")]
-    counts = Counter(digit.status for digit in digits)
+    counts = Counter(number.status for number in reading.numbers)
     kinds = [status for status in (Status.ACCEPTED, Status.REVIEW, Status.CORRECTED) if counts[status]]
     entries += [_entry(f"{status} {counts[status]}", status) for status in kinds]
     if reading.rejected:

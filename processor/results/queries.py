@@ -120,6 +120,13 @@ def summary(engine: Engine) -> Summary:
     return counts
 
 
+def in_review(engine: Engine) -> int:
+    """How many numbers wait for a person. Raises BadDatabase."""
+    with reading(engine) as connection:
+        waiting = select(func.count()).where(numbers.c.status == Status.REVIEW)
+        return int(connection.execute(waiting).scalar_one())
+
+
 def refusal(engine: Engine) -> Fields | None:
     """The model that the last run could not use: `name`, `reason`, `in_use` instead, `at`; else `None`."""
     with reading(engine) as connection:
