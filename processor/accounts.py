@@ -8,8 +8,7 @@ from typing import Protocol
 
 from sqlalchemy import Engine as Database
 
-from processor.intake import queue
-from processor.intake.queue import Standing
+from processor.intake.standing import Standing, standings
 from processor.records import ScanState
 from processor.results.tally import Rate, Tally
 
@@ -78,7 +77,7 @@ class Accounts:
         The contents `held`, by their hashes, are under way here. Raises Away.
         """
         waiting = self._queued.keys() - set(held)
-        found = queue.standings(self._database, waiting) if waiting else {}
+        found = standings(self._database, waiting) if waiting else {}
         for sha256 in waiting:
             path, file = self._queued[sha256]
             if sha256 not in found:

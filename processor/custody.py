@@ -1,11 +1,9 @@
 """The way of one scan: found, hashed, queued, claimed, read, published, committed, and only then moved."""
 
 import os
-import shutil
 import time
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from sqlalchemy import Engine as Database
 
 from processor.accounts import Accounts, Listener
 from processor.backoff import pause_after
+from processor.claims import Claim, Claims
 from processor.engines.tasks import Outcome, ScanTask
 from processor.errors import (
     Away,
@@ -22,20 +21,21 @@ from processor.errors import (
     DigitInboxError,
     LeaseLost,
     Transient,
-    Vanished,
     WorkerKilled,
 )
 from processor.filing import Ended, Filing, Table, publish_outputs
 from processor.intake import queue
-from processor.intake.legibility import is_as_listed, try_reading
-from processor.intake.queue import Enqueued, Job, Standing
+from processor.intake.legibility import is_as_listed
+from processor.intake.queue import Enqueued, Job
+from processor.intake.standing import Standing, next_due
 from processor.intake.sweep import Found, fingerprint
 from processor.log_lines import about
 from processor.prediction.archive import ModelFolder
 from processor.records import ScanResult
-from processor.results.ledger import PublishedFile, UsedModel
-from processor.results.originals import find_original, withdraw_failure
+from processor.results.ledger import UsedModel
+from processor.results.originals import withdraw_failure
 from processor.surroundings import Surroundings
+from processor.whereabouts import Whereabouts
 
 ATTEMPTS = 3
 """So many workers may die of one scan until it is set aside; a model that does not load has as many tries."""
@@ -43,20 +43,8 @@ ATTEMPTS = 3
 FAULTS = 12
 """So often a scan comes back after a fault of its surroundings (a full disk, a share away) until it fails."""
 
-LEASE_SECONDS = 60.0
-"""How long a claimed scan belongs to a process that shows no sign of life."""
-
 RECOVER_SECONDS = 5.0
 """Scans of processes that died are looked for this often."""
-
-
-@dataclass(slots=True)
-class _Claim:
-    """A scan in this process's hands; `published` once its files have their names."""
-
-    job: Job
-    model: ModelFolder | None
-    published: tuple[PublishedFile, ...] | None = None
 
 
 class Custody:
@@ -84,20 +72,19 @@ class Custody:
         self._filing = Filing(inbox, results, check=self._surroundings.check, warn=self.accounts.complain)
         self._table = Table(database, results, self.accounts.complain)
         self._unreadable: dict[str, str] = {}
-        self._devices: dict[Path, int] = {}
-        # By the folder of the task: one scan can be under way twice, lost and come back.
-        self._under_way: dict[Path, _Claim] = {}
+        self._whereabouts = Whereabouts(database, results)
+        self._claims = Claims(database, staging)
         self._next_recovery = 0.0
 
     @property
     def under_way(self) -> int:
         """How many scans are claimed."""
-        return len(self._under_way)
+        return len(self._claims)
 
     @property
     def models_under_way(self) -> set[Path]:
         """The folders of the models that scans are read with."""
-        return {claim.model.path for claim in self._under_way.values() if claim.model is not None}
+        return {claim.model.path for claim in self._claims if claim.model is not None}
 
     @property
     def owes(self) -> bool:
@@ -123,7 +110,7 @@ class Custody:
             except FileNotFoundError:
                 self.tally.forget(found.path)
                 return
-            self._note_device(found.root)
+            self._whereabouts.note(found.root)
             if changed:
                 self.accounts.put_off(found.path)
             else:
@@ -134,12 +121,13 @@ class Custody:
 
         `None` where none waits. Raises Transient, BadDatabase.
         """
-        while (job := queue.claim(self._database, _now(), LEASE_SECONDS, sources=sources)) is not None:
+        while (claim := self._claims.next(sources, model)) is not None:
+            job = claim.job
             with about(scan=job.id, file=job.file):
                 # A scan that an earlier run left in the queue was not seen by this one yet.
                 self.tally.see(job.path)
                 self.accounts.queue(job.path, job.file, job.sha256)
-                task = self._prepare(job, model)
+                task = self._prepare(claim)
                 if task is not None:
                     return task
         return None
@@ -149,12 +137,12 @@ class Custody:
 
         Raises what makes going on useless (BadModel, …).
         """
-        claim = self._under_way[outcome.task.staging]
+        claim = self._claims.of(outcome.task)
         with about(scan=claim.job.id, file=claim.job.file):
             self._surroundings.check()
             try:
                 # Before any file: whoever has it now gives its files the same names.
-                queue.hold(self._database, claim.job, _now(), LEASE_SECONDS)
+                self._claims.hold(claim)
                 self._settle(claim, outcome.result)
             except (BadDatabase, Away):
                 raise
@@ -163,14 +151,15 @@ class Custody:
             except Transient as fault:
                 self._try_again(claim.job, fault)
             except DigitInboxError:
-                self._let_go(outcome.task)
+                self._claims.let_go(claim)
                 raise
-            self._let_go(outcome.task)
+            self._claims.let_go(claim)
 
     def take_back(self, task: ScanTask) -> None:
         """Puts a task back in the queue that no worker got. Raises Away."""
-        queue.give_back(self._database, self._under_way[task.staging].job)
-        self._let_go(task)
+        claim = self._claims.of(task)
+        queue.give_back(self._database, claim.job)
+        self._claims.let_go(claim)
 
     def recover(self) -> None:
         """Puts the scans of processes that died back in the queue, every few seconds. Raises Away."""
@@ -186,22 +175,21 @@ class Custody:
 
     def keep_alive(self) -> None:
         """Prolongs the leases of everything under way. Raises Away."""
-        for claim in self._under_way.values():
-            queue.heartbeat(self._database, claim.job, _now(), LEASE_SECONDS)
+        self._claims.prolong()
 
     def reconcile(self) -> list[tuple[str, Standing]]:
         """Ends what another run has read meanwhile, and tells how the other files that wait stand.
 
         Raises Away.
         """
-        return self.accounts.reconcile([claim.job.sha256 for claim in self._under_way.values()])
+        return self.accounts.reconcile([claim.job.sha256 for claim in self._claims])
 
     def due_in(self, sources: Collection[Path]) -> float | None:
         """Seconds until a scan that was put back may be claimed, `None` if there is none.
 
         Raises Away.
         """
-        due = queue.next_due(self._database, sources)
+        due = next_due(self._database, sources)
         return None if due is None else max(0.0, (due - _now()).total_seconds())
 
     def catch_up(self, *, at_once: bool = False) -> None:
@@ -218,15 +206,7 @@ class Custody:
 
         What cannot be put back now, the next run takes from a process that is gone.
         """
-        for claim in self._under_way.values():
-            try:
-                queue.give_back(self._database, claim.job)
-            except LeaseLost:
-                # It was committed the moment before, or another process has it.
-                continue
-            except (Away, BadDatabase):
-                break
-        self._under_way.clear()
+        self._claims.give_back()
 
     def _show(self, found: Found, sha256: str, fault: str | None, listed_at: datetime) -> None:
         state = queue.enqueue(
@@ -238,7 +218,7 @@ class Custody:
             now=_now(),
             failed_before=listed_at,
         )
-        others = (claim.job for claim in self._under_way.values() if claim.job.path == found.path)
+        others = (claim.job for claim in self._claims if claim.job.path == found.path)
         if any(job.sha256 != sha256 for job in others):
             self.tally.see_another(found.path)
         scan = Ended(root=found.root, path=found.path, file=found.file, sha256=sha256)
@@ -251,76 +231,42 @@ class Custody:
             if fault is not None:
                 self._unreadable[sha256] = fault
 
-    def _prepare(self, job: Job, model: ModelFolder | None) -> ScanTask | None:
+    def _prepare(self, claim: Claim) -> ScanTask | None:
         """A task for a claimed scan; `None` where it ended here, or was put back. Raises Away."""
-        staging = self._staging / f"{job.id}-{job.attempts}"
-        self._under_way[staging] = _Claim(job, model)
         task = None
         try:
-            task = self._task(job, model, staging)
+            task = self._task(claim)
         except Away:
             # Where it cannot be put back now, its lease runs out, which nobody renews.
             with suppress(Transient):
-                queue.give_back(self._database, job)
+                queue.give_back(self._database, claim.job)
             raise
         except Transient as fault:
-            self._try_again(job, fault)
+            self._try_again(claim.job, fault)
         finally:
             if task is None:
-                del self._under_way[staging]
+                self._claims.let_go(claim)
         return task
 
-    def _task(self, job: Job, model: ModelFolder | None, staging: Path) -> ScanTask | None:
+    def _task(self, claim: Claim) -> ScanTask | None:
         """What a worker is to do; `None` where there is nothing to read. Raises Transient."""
+        job = claim.job
         try:
-            source = self._source(job)
-            _make(staging)
-        except BadScan as fault:
-            self._fail(job, fault)
-        except ContentChanged:
-            self._forget(job)
-        else:
-            return ScanTask(
-                id=job.id,
-                source=source,
-                file=job.file,
-                sha256=job.sha256,
-                staging=staging,
-                model=model.path if model is not None else None,
-            )
-        return None
+            source = self._whereabouts.find(job, self._unreadable.get(job.sha256))
+            _make(claim.staging)
+        except (BadScan, ContentChanged) as fault:
+            self._settle(claim, fault)
+            return None
+        return ScanTask(
+            id=job.id,
+            source=source,
+            file=job.file,
+            sha256=job.sha256,
+            staging=claim.staging,
+            model=claim.model.path if claim.model is not None else None,
+        )
 
-    def _source(self, job: Job) -> Path:
-        """Where the content of a scan lies. Raises as it concerns the scan where it cannot be read."""
-        if job.sha256 in self._unreadable:
-            try_reading(job.path, job.file, self._unreadable[job.sha256])
-        if os.path.lexists(job.path):
-            return job.path
-        if self._is_away(job.source):
-            raise Transient(f"{job.source} is away.", "Bring the folder back.")
-        # Its content may lie among the processed ones, as a copy that was a duplicate until this one changed.
-        try:
-            return find_original(job.source, job.file, job.sha256, self._results)
-        except BadScan as fault:
-            if queue.has_copy(self._database, job):
-                # It was renamed while it waited, for one: under its new name it counts as a copy by now.
-                raise ContentChanged(fault.message, "A copy of it is read.") from None
-            raise Vanished(fault.message, fault.remedy) from None
-
-    def _note_device(self, root: Path) -> None:
-        if root not in self._devices:
-            with suppress(OSError):
-                self._devices[root] = root.stat().st_dev
-
-    def _is_away(self, root: Path) -> bool:
-        """Whether the folder is gone, or is now what lies below the share that was mounted there."""
-        try:
-            device = root.stat().st_dev
-        except OSError:
-            return True
-        return self._devices.get(root, device) != device
-
-    def _settle(self, claim: _Claim, result: ScanResult | DigitInboxError) -> None:
+    def _settle(self, claim: Claim, result: ScanResult | DigitInboxError) -> None:
         if isinstance(result, BadScan):
             self._fail(claim.job, result)
         elif isinstance(result, ContentChanged):
@@ -333,7 +279,7 @@ class Custody:
         else:
             self._store(claim, result)
 
-    def _store(self, claim: _Claim, result: ScanResult) -> None:
+    def _store(self, claim: Claim, result: ScanResult) -> None:
         """Files first, then the rows that name them, then the original: a crash in between is replayed."""
         job = claim.job
         if claim.published is None:
@@ -383,10 +329,6 @@ class Custody:
         self._unreadable.pop(scan.sha256, None)
         self._filing.file(scan)
         self.accounts.end(scan.path, scan.file, scan.sha256, state, detail)
-
-    def _let_go(self, task: ScanTask) -> None:
-        self._under_way.pop(task.staging, None)
-        shutil.rmtree(task.staging, ignore_errors=True)
 
 
 def used(model: ModelFolder) -> UsedModel:

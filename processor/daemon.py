@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from processor.accounts import Listener
-from processor.custody import LEASE_SECONDS, Custody
+from processor.claims import LEASE_SECONDS
+from processor.custody import Custody
 from processor.engines.tasks import Engine, Outcome, ScanTask
 from processor.errors import Away, BadModel, DigitInboxError, Transient
 from processor.intake.arrivals import Arrivals, Place
-from processor.intake.queue import Standing
+from processor.intake.standing import Standing
 from processor.intake.sweep import Found
+from processor.mounts import Shares
 from processor.patience import Hindrance, Restless, Stop
 from processor.pulse import DaemonState, Pulse
 from processor.records import ScanState
@@ -34,7 +36,6 @@ PATIENCE_SECONDS = 60.0
 
 STOP_SECONDS = 10.0
 """So long a run that was asked to stop waits for what everything needs, to commit what was read."""
-
 
 NAMED = 5
 """So many of the scans that a run leaves behind are named."""
@@ -69,7 +70,9 @@ class Daemon:
         self._pulse = pulse
         self._patience_seconds = patience_seconds
         self._roots = {place.root for place in self._places}
-        self._mounts = {root for root in self._roots if root.is_mount()}
+        self._shares = Shares()
+        for root in self._roots:
+            self._shares.note(root)
         self._unmounted: set[Path] = set()
         self._once = False
         self._listed = False
@@ -247,12 +250,12 @@ class Daemon:
 
     def _sources(self) -> set[Path]:
         """The folders that scans are read from now: a share that was unmounted leaves an empty folder."""
-        unmounted = {root for root in self._mounts if root.is_dir() and not root.is_mount()}
+        unmounted = {root for root in self._roots if self._shares.lost(root)}
         for root in sorted(unmounted - self._unmounted):
             # Nothing else shows it: an empty folder can be listed.
             self._custody.accounts.complain(f"{root} is no longer mounted; its scans are waited for.")
         self._unmounted = unmounted
-        return {root for root in self._roots - unmounted if root.is_dir()}
+        return {root for root in self._roots if self._shares.reaches(root)}
 
     def _has_room(self) -> bool:
         results, least = self._settings.results, self._settings.values.limits.min_free_mb

@@ -37,6 +37,28 @@ def identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
+class Shares:
+    """Folders that may lie on shares: one that was unmounted leaves an empty folder, which can be listed."""
+
+    def __init__(self) -> None:
+        self._mounts: dict[Path, Path] = {}
+
+    def note(self, folder: Path) -> None:
+        """Keeps in mind, of a folder that is seen for the first time, what is mounted there or above."""
+        if folder not in self._mounts:
+            above = (path for path in (folder, *folder.parents) if os.path.ismount(path))
+            self._mounts[folder] = next(above, Path(folder.anchor))
+
+    def lost(self, folder: Path) -> bool:
+        """Whether what the folder lay on is no longer mounted; never of one that was not noted."""
+        mount = self._mounts.get(folder)
+        return mount is not None and not os.path.ismount(mount)
+
+    def reaches(self, folder: Path) -> bool:
+        """Whether the folder is there, and on what it lay when it was noted."""
+        return os.path.isdir(folder) and not self.lost(folder)  # noqa: PTH112  (a Path raises on a stale share)
+
+
 def _mounts() -> list[tuple[Path, str]]:
     try:
         table = psutil.disk_partitions(all=True)

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 from processor.intake import queue
+from processor.intake.standing import next_due, standings
 from processor.records import Status
 from processor.results.database import open_database, writing
 from processor.results.ledger import PublishedFile, store_outputs
@@ -59,8 +60,8 @@ ASKED: dict[str, Callable[[Engine], Any]] = {
     "fail": lambda engine: queue.fail(engine, take(engine), "BadScan", "It is empty.", NOW),
     "keep alive": lambda engine: queue.heartbeat(engine, take(engine), NOW, 60),
     "recover": lambda engine: queue.recover(engine, NOW),
-    "what is due next": lambda engine: queue.next_due(engine, [INBOX]),
-    "how far scans are": lambda engine: queue.standings(engine, [f"{1:064}", f"{2:064}"]),
+    "what is due next": lambda engine: next_due(engine, [INBOX]),
+    "how far scans are": lambda engine: standings(engine, [f"{1:064}", f"{2:064}"]),
     "note what was published": note,
     "sum up": summary,
     "show one scan in full": lambda engine: scan_report(engine, "0.png"),

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from processor import custody as custody_module
-from processor.custody import LEASE_SECONDS, Custody
+from processor.claims import LEASE_SECONDS
+from processor.custody import Custody
 from processor.engines.tasks import Outcome, ScanTask
 from processor.errors import BadScan
 from processor.intake import queue

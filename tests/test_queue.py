@@ -25,7 +25,6 @@ from processor.errors import LeaseLost
 from processor.intake.queue import (
     Enqueued,
     Job,
-    Standing,
     claim,
     drop,
     enqueue,
@@ -33,12 +32,11 @@ from processor.intake.queue import (
     finish,
     give_back,
     heartbeat,
-    next_due,
     put_back,
     recover,
     retry,
-    standings,
 )
+from processor.intake.standing import Standing, next_due, standings
 from processor.records import Box, DigitReading, NumberReading, ScanState, Status
 from processor.results.database import open_database, reading, writing
 from processor.results.ledger import PublishedFile, UsedModel

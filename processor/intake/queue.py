@@ -15,7 +15,6 @@ from sqlalchemy import (
     Row,
     Update,
     delete,
-    func,
     insert,
     or_,
     select,
@@ -45,7 +44,6 @@ _FRESH: dict[str, Any] = {
     "kills": 0,
     **_UNLEASED,
 }
-_HASHES_A_QUERY = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +77,6 @@ class Enqueued(StrEnum):
     """The same content stands at another place already."""
     PENDING = "pending"
     """It waits, or is being read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How far a content has come; `due` is when it may be tried again after `fault`."""
-
-    state: ScanState
-    due: datetime | None
-    fault: str | None
 
 
 def enqueue(
@@ -126,7 +115,7 @@ def claim(
     scans from these folders. Raises DatabaseAway, BadDatabase.
     """
     due = or_(scans.c.not_before.is_(None), scans.c.not_before <= now)
-    waiting = select(scans.c.id).where(*_waiting(sources), due)
+    waiting = select(scans.c.id).where(*waiting_in(sources), due)
     # SQLite holds the write lock from BEGIN IMMEDIATE on; PostgreSQL needs the row lock.
     waiting = waiting.order_by(scans.c.attempts, scans.c.id).limit(1).with_for_update(skip_locked=True)
     with writing(engine) as connection:
@@ -144,28 +133,6 @@ def claim(
         row = connection.execute(select(scans).where(scans.c.id == scan_id)).one()
     source = Path(file_name(row.source))
     return Job(row.id, file_name(row.file), row.sha256, row.attempts, source, row.faults, row.kills)
-
-
-def next_due(engine: Engine, sources: Collection[Path] | None = None) -> datetime | None:
-    """When the first scan that was put back may be claimed; `None` where none was. Raises as `claim`."""
-    with reading(engine) as connection:
-        first: datetime | None = connection.scalar(
-            select(func.min(scans.c.not_before)).where(*_waiting(sources))
-        )
-    return first
-
-
-def standings(engine: Engine, hashes: Collection[str]) -> dict[str, Standing]:
-    """How far these contents have come; one that the queue no longer holds is left out. Raises as `claim`."""
-    wanted, found = list(hashes), {}
-    columns = (scans.c.sha256, scans.c.state, scans.c.not_before, scans.c.message)
-    with reading(engine) as connection:
-        for begin in range(0, len(wanted), _HASHES_A_QUERY):
-            some = scans.c.sha256.in_(wanted[begin : begin + _HASHES_A_QUERY])
-            read = select(*columns).where(some, scans.c.state != ScanState.DUPLICATE)
-            for sha256, state, due, message in connection.execute(read):
-                found[sha256] = Standing(ScanState(state), due, message)
-    return found
 
 
 def heartbeat(engine: Engine, job: Job, now: datetime, lease_seconds: float) -> bool:
@@ -268,13 +235,6 @@ def drop(engine: Engine, job: Job) -> None:
         connection.execute(delete(scans).where(scans.c.id == job.id))
 
 
-def has_copy(engine: Engine, job: Job) -> bool:
-    """Whether its content was seen in another place of the same inbox, too. Raises as `claim`."""
-    copies = (scans.c.duplicate_of == job.id, scans.c.source == str(job.source))
-    with reading(engine) as connection:
-        return connection.execute(select(scans.c.id).where(*copies).limit(1)).first() is not None
-
-
 def retry(engine: Engine, ids: Collection[int]) -> list[int]:
     """Queues those of the scans that failed as if they were new, and tells which. Raises as `claim`."""
     failed = (scans.c.id.in_(ids), scans.c.state == ScanState.FAILED)
@@ -319,7 +279,8 @@ def _show(engine: Engine, place: dict[str, Any], failed_before: datetime | None)
         return Enqueued.PENDING if waits else Enqueued.KNOWN
 
 
-def _waiting(sources: Collection[Path] | None) -> list[ColumnElement[bool]]:
+def waiting_in(sources: Collection[Path] | None) -> list[ColumnElement[bool]]:
+    """What is true of scans that wait, in these folders or in any."""
     waits: list[ColumnElement[bool]] = [scans.c.state == ScanState.QUEUED]
     if sources is not None:
         waits.append(scans.c.source.in_([str(source) for source in sources]))

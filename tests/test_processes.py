@@ -1,0 +1,38 @@
+"""Processes that left word of themselves: the same, another with its number, one elsewhere, none."""
+
+import os
+import socket
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import psutil
+
+from processor.processes import has_ended, is_dead, own_name
+
+HERE = socket.gethostname()
+
+
+def test_a_process_that_runs_has_not_ended() -> None:
+    assert has_ended(HERE, os.getpid(), datetime.now(UTC)) is False
+    assert has_ended(HERE, os.getpid()) is False
+    assert is_dead(own_name()) is False
+
+
+def test_a_process_that_is_gone_has_ended() -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    assert has_ended(HERE, process.pid, datetime.now(UTC)) is True
+    assert is_dead(f"{HERE}:{process.pid}") is True
+
+
+def test_its_number_may_be_that_of_a_later_one() -> None:
+    """But whoever knows no time of it, or may not trust the clock, takes it for the same."""
+    began = datetime.fromtimestamp(psutil.Process().create_time(), UTC)
+    assert has_ended(HERE, os.getpid(), began - timedelta(minutes=1)) is True
+    assert is_dead(own_name()) is False
+
+
+def test_of_another_machine_nobody_here_knows() -> None:
+    assert has_ended("another.host", os.getpid(), datetime.now(UTC)) is None
+    assert is_dead(f"another.host:{os.getpid()}") is False
