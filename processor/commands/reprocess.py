@@ -11,7 +11,7 @@ from sqlalchemy import Engine as Database
 
 from processor.commands import start
 from processor.commands.console import Words, print_json, print_line, print_pairs, print_table
-from processor.commands.run import Progression, signals
+from processor.commands.progression import Progression, signals
 from processor.engines.local import LocalEngine
 from processor.errors import Exit
 from processor.patience import Stop

@@ -1,20 +1,18 @@
-"""`processor run`: the checks, the progress, the signals and the summary around the loop in `daemon`."""
+"""`processor run`: the checks before the loop in `daemon`, what it is made of, and the summary after it."""
 
-import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from sqlalchemy import Engine as Database
 
 from processor.characters import visible
 from processor.commands import start
 from processor.commands.console import Words, print_json
+from processor.commands.progression import Progression, signals
 from processor.custody import Custody
 from processor.daemon import Daemon
 from processor.engines.local import LocalEngine
@@ -120,52 +118,6 @@ def report(tally: Tally, seconds: float, model: str) -> dict[str, Any]:
     }
 
 
-class Progression:
-    """Shows a run on stderr: a bar where that is a terminal, a line for each failure anywhere."""
-
-    def __init__(self, words: Words, once: bool) -> None:
-        self._words = words
-        self._once = once
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=words.console,
-            disable=not (words.shows_progress and once),
-            transient=True,
-        )
-        self._task = self._bar.add_task("Reading scans", total=0)
-        self._total = 0
-
-    def __enter__(self) -> "Progression":
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def listed(self, count: int) -> None:
-        self._total += count
-        self._bar.update(self._task, total=self._total)
-
-    def ended(self, file: str, state: str, detail: str) -> None:
-        self._bar.advance(self._task)
-        event, text = f"scan.{state}", f"{state}: {file} ({detail})"
-        if state == "failed":
-            self._words.warn(f"failed: {detail}", event)
-        elif not self._once:
-            self._words.say(text, event)
-        else:
-            self._words.note(text, event)
-
-    def say(self, text: str) -> None:
-        self._words.say(text)
-
-    def warn(self, text: str) -> None:
-        self._words.warn(text)
-
-
 @contextmanager
 def under_care(engine: Engine, custody: Custody, pulse: Pulse) -> Iterator[None]:
     """However it ends, no worker is left, and no scan is held by a process that does not read it.
@@ -198,25 +150,6 @@ def _remove_leftovers(results: Path) -> None:
     """What runs that were killed left half-written, long enough ago that no run beside this one writes it."""
     for folder in (results, *(results / name for name in ("annotated", "csv", PROCESSED, FAILED))):
         remove_leftovers(folder, start.STALE_STAGING.total_seconds())
-
-
-@contextmanager
-def signals(stop: Stop, words: Words) -> Iterator[None]:
-    """Within it, the first Ctrl-C or SIGTERM asks for a stop, the second one interrupts."""
-
-    def react(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        if stop.asked:
-            raise KeyboardInterrupt
-        stop.ask()
-
-    before = {number: signal.signal(number, react) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-        if stop.asked:
-            words.say("Stopped; what was under way is done.", "run.stopped")
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _side_by_side(counts: dict[str, Any]) -> list[tuple[object, ...]]:
