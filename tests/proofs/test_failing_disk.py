@@ -84,7 +84,7 @@ def test_a_full_disk(place: Path, in_peace: Account) -> None:
         says_so(daemon, "Watching")
         ballast = fill(home / "results", keep=100_000)
         drop_in(home)
-        says_so(daemon, "No space left")
+        says_so(daemon, "disk is full")
         # The daemon has no room to note why it waits; what status knows by itself shows it.
         assert json.loads(command(home, "status", "--json").stdout)["free_mb"] < 1
         ballast.unlink()
