@@ -109,6 +109,7 @@ def gather(
     written, strays = _without_strays(written)
     struck += strays
     page_digits = [box for number in written for box in number.boxes]
+    lone = [number.boxes[0] for number in written if len(number.digits) == 1]
     numbers, separators = [], dict[int, Rejection]()
     for number in written:
         near = _punctuation_near(number, left_out, table, ink)
@@ -116,7 +117,7 @@ def gather(
         used = [near[i] for i in punctuation.used]
         points = [left_out[i].box for i in used]
         specks = [left_out[i].box for i in near if not left_out[i].seen and i not in used]
-        missing = _may_lack_digits(number, page_digits, dividers, points, specks)
+        missing = _may_lack_digits(number, page_digits, dividers, points, specks, lone)
         numbers.append(_number(number, punctuation.text, punctuation.doubtful or missing, least))
         separators |= {i: _separates(left_out[i].box, number.boxes) for i in used}
     rejected = [
@@ -222,6 +223,7 @@ def _may_lack_digits(
     dividers: Mask,
     points: Sequence[Box],
     specks: Sequence[Box],
+    lone: Sequence[Box],
 ) -> bool:
     """Whether a digit of the number may have been lost; the marks `points` are its separators.
 
@@ -231,7 +233,7 @@ def _may_lack_digits(
     if agreed and not any(left.cause is Cause.STRUCK_OUT for left in number.line):
         return False
     unread = [o.box for o in number.line if o.seen and o.cause not in EXPLAINED and o.box not in points]
-    return may_lack_digits(number.boxes, unread, page_digits, dividers, points, specks)
+    return may_lack_digits(number.boxes, unread, page_digits, dividers, points, specks, lone)
 
 
 def _split(digits: Sequence[Digit], left_out: Sequence[Left], dividers: Mask) -> list[list[Digit]]:

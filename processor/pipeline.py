@@ -36,6 +36,7 @@ from processor.records import (
     StagedFile,
     Status,
 )
+from processor.rejection.doubts import judge_own, judge_touching
 from processor.rejection.geometry import judge_margin, judge_resolution
 from processor.rejection.open_set import READ_ONCE, LeastSure, judge_digit, least_sure
 from processor.rejection.strokes import judge_slash
@@ -114,8 +115,7 @@ def read_page(page: Page, reader: Reader) -> PageReading:
         sure = reader.least_sure.contested
         found = read_again(found, proposed, paper, reader.strips, reader.classify, core, overrules=sure)
     readings = [
-        _with_slashes(marks, [_reading(mark, paper, page, reader.threshold) for mark in marks])
-        for marks in found
+        _with_slashes(marks, [_reading(mark, paper, page, reader) for mark in marks]) for marks in found
     ]
     numbers, rejected = gather(
         found,
@@ -224,7 +224,7 @@ def _of_another_row(mark: Mark) -> Mark:
     return mark if mark.rejection else replace(mark, rejection=OTHER_ROW)
 
 
-def _reading(mark: Mark, paper: CleanPage, page: Page, threshold: float) -> DigitReading:
+def _reading(mark: Mark, paper: CleanPage, page: Page, reader: Reader) -> DigitReading:
     """A mark as it is reported: on the original page, with the best three classes if the network saw it."""
     box = paper.original_box(mark.blob.box, mark.blob.mask, page.width, page.height)
     if mark.seen is None:
@@ -234,7 +234,7 @@ def _reading(mark: Mark, paper: CleanPage, page: Page, threshold: float) -> Digi
     probabilities = mark.seen.probabilities
     best = np.argsort(-probabilities[:-1], kind="stable")[:3]
     confidence = mark.confidence
-    status, reason = _judged(mark, box, threshold, paper)
+    status, reason = _judged(mark, box, reader, paper)
     return DigitReading(
         digit=None if status is Status.REJECTED else str(best[0]),
         confidence=round(confidence, 4),
@@ -258,7 +258,7 @@ def _with_slashes(marks: Sequence[Mark], readings: Sequence[DigitReading]) -> li
     return found
 
 
-def _judged(mark: Mark, box: Box, threshold: float, paper: CleanPage) -> tuple[Status, Rejection | None]:
+def _judged(mark: Mark, box: Box, reader: Reader, paper: CleanPage) -> tuple[Status, Rejection | None]:
     """What becomes of a mark that the network saw, with `box` on the original page, and why.
 
     A digit of a number that was read as a whole is never left out for what it looks like or where it stands:
@@ -267,11 +267,16 @@ def _judged(mark: Mark, box: Box, threshold: float, paper: CleanPage) -> tuple[S
     left_out = mark.rejection or judge_resolution(box)
     if left_out is not None:
         return Status.REJECTED, left_out
+    threshold = reader.threshold
     status, reason = judge_digit(mark.confidence, threshold)
     if mark.differs:
         status, reason = Status.REVIEW, Rejection(Cause.READ_TWICE, mark.differs, mark.confidence, 1.0)
     elif mark.differs is not None and status is Status.REJECTED:
         status, reason = Status.REVIEW, Rejection(Cause.UNCERTAIN, "confidence", mark.confidence, threshold)
+    elif mark.twice is not None and status is Status.ACCEPTED:
+        blob, least = mark.blob, reader.least_sure.touching
+        doubt = judge_own(mark.twice) or judge_touching(blob.box, blob.mask, paper.frames, mark.second, least)
+        status, reason = (Status.REVIEW, doubt) if doubt else (status, reason)
     in_margin = judge_margin(mark.blob.box, mark.blob.mask, paper.mask.shape)
     if in_margin is None:
         return status, reason

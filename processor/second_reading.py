@@ -269,15 +269,20 @@ def _together(
     shares = _doubts(digits, verdict.digits, reading)
     twice = _both(first, reading, verdict)
     differs = "" if _is_overruled(twice, verdict, overrules) else _contradiction(twice, verdict.digits)
-    separators = _separators(reading) if reading.digits == verdict.digits else [None] * len(digits)
+    same = reading.digits == verdict.digits
+    separators = _separators(reading) if same else [None] * len(digits)
+    seen = reading.confidences if same else [0.0] * len(digits)
     return [
         replace(
             _read_as(mark, int(digit), verdict.probability**share),
             differs=differs,
             twice=twice,
             before=before,
+            second=second,
         )
-        for mark, digit, share, before in zip(digits, verdict.digits, shares, separators, strict=True)
+        for mark, digit, share, before, second in zip(
+            digits, verdict.digits, shares, separators, seen, strict=True
+        )
     ] + left
 
 

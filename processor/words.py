@@ -40,7 +40,8 @@ class Mark:
 
     `differs` is what another reading makes of its number, "" where that is the same; None where it was read
     once. `twice` is what each reading makes of the strip that it stands in, and `before` the separator
-    that the second saw before the digit, "" for none; None where that is not known.
+    that the second saw before the digit, "" for none; None where that is not known. `second` is what the
+    second reading alone gives the digit, 0 where it reads another.
     """
 
     blob: Blob
@@ -50,6 +51,7 @@ class Mark:
     differs: str | None = None
     twice: TwoReadings | None = None
     before: str | None = None
+    second: float = 0.0
 
     @property
     def confidence(self) -> float:

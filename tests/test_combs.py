@@ -101,3 +101,13 @@ def test_a_lone_digit_beside_a_cell_that_holds_one_is_not_alone() -> None:
     assert comb_lacks([flat], [], [beside], comb(4))
     assert comb_lacks([beside], [], [flat], comb(4))
     assert not comb_lacks([flat], [], [Box(400, 110, 24, 40)], comb(8))
+
+
+def test_several_digits_beside_a_lone_one_are_a_piece_of_a_row_of_boxes() -> None:
+    """The walls between the first three were not found."""
+    dividers = comb(6)
+    dividers[:, : 90 + 3 * PITCH - 5] = False
+    piece, lone = digits(0, 1, 2), digits(3)
+    assert comb_lacks(piece, [], [], dividers, lone)
+    assert not comb_lacks(piece, [], [], dividers)
+    assert not comb_lacks(piece, [], [], dividers, [Box(500, 110, 24, 40)])

@@ -73,6 +73,7 @@ def paper(image: Image, dividers: NDArray[np.bool_] | None = None) -> CleanPage:
         mask=image > 0,
         dividers=nothing if dividers is None else dividers,
         rulings=nothing,
+        frames=nothing,
         digit_height=HEIGHT,
         to_original=np.eye(3),
         skew_degrees=0.0,

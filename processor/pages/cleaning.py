@@ -46,8 +46,8 @@ class CleanPage:
     """Ink on white, upright, without ruled lines, on the working grid.
 
     `ink` is (H, W) uint8, 255 = full ink; `mask` is (H, W) bool, the pixels that are writing; `dividers` and
-    `rulings` are those of the upright and the level lines that were taken out. `digit_height` is the typical
-    height of a mark in pixels.
+    `rulings` are those of the upright and the level lines that were taken out, `frames` those of boxes and of
+    combs. `digit_height` is the typical height of a mark in pixels.
     `to_original` is the (3, 3) homography from the working grid to the original page; `skew_degrees` is by
     how much the lines of writing sink to the right there, -180 to 180: 90 or -90 on a page that lies on its
     side; `scale` is working pixels per original pixel.
@@ -57,6 +57,7 @@ class CleanPage:
     mask: Mask
     dividers: Mask
     rulings: Mask
+    frames: Mask
     digit_height: float
     to_original: NDArray[np.float64]
     skew_degrees: float
@@ -103,6 +104,7 @@ def clean(page: Page, quarter_turns: int = 0) -> CleanPage:
         mask=ruled.writing,
         dividers=ruled.upright | framed.dividers,
         rulings=ruled.horizontal | framed.level,
+        frames=framed.level | framed.walls,
         digit_height=typical_height(ruled.writing),
         to_original=to_original,
         skew_degrees=_sinking(to_original, mask.shape),

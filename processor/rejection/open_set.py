@@ -50,6 +50,12 @@ With 5, letters that resemble no digit would be accepted 3.4 times in 100, inste
 SPREAD_OF_CONTESTED = 1.5
 """... and this where one reading objects: such numbers are wrong more often than is foretold."""
 
+SPREAD_OF_TOUCHING = 2.0
+"""... and this of what the second reading alone gives a digit that runs along the lines of its box.
+
+Of 831 numbers in cramped boxes that were accepted, 48 wrong, it holds back 126, 24 of them wrong.
+"""
+
 LEAST_SURE = 0.5
 """However many errors are allowed, what is rather wrong than right is looked at."""
 
@@ -96,12 +102,14 @@ def judge_digit(confidence: float, threshold: float) -> tuple[Status, Rejection 
 class LeastSure:
     """The confidence from which a number that was read twice is accepted, by its count of digits.
 
-    `contested` is for several digits to which a reading objects that doubts itself.
+    `contested` is for several digits to which a reading objects that doubts itself, `touching` for what the
+    second reading gives each digit that touches its box.
     """
 
     few: float = SURE_NUMBER
     several: float = SURE_NUMBER
     contested: float = 1.0
+    touching: float = 0.0
 
     def of(self, count: int) -> float:
         return self.several if count >= SEVERAL else self.few
@@ -125,6 +133,7 @@ def least_sure(max_error_rate: float) -> LeastSure:
         few=max(LEAST_SURE, 1 - SPREAD * max_error_rate),
         several=max(LEAST_SURE, 1 - SPREAD_OF_SEVERAL * max_error_rate),
         contested=max(LEAST_SURE, 1 - SPREAD_OF_CONTESTED * max_error_rate),
+        touching=max(LEAST_SURE, 1 - SPREAD_OF_TOUCHING * max_error_rate),
     )
 
 

@@ -70,20 +70,27 @@ def is_comb(boxes: Sequence[Box], cells: Sequence[int]) -> bool:
     return bool(pitches.max() <= COMB_PITCH * height and pitches.max() <= UNEVEN * pitches.min())
 
 
-def comb_lacks(digits: Sequence[Box], unread: Sequence[Box], others: Sequence[Box], dividers: Mask) -> bool:
+def comb_lacks(
+    digits: Sequence[Box],
+    unread: Sequence[Box],
+    others: Sequence[Box],
+    dividers: Mask,
+    lone: Sequence[Box] = (),
+) -> bool:
     """Whether a number in a comb, one of its `digits` (left to right) to a cell, may go on.
 
     It may where a cell was skipped, where an `unread` mark fills the cell beside it, or where one of the
     page's `others` stands in the cell beside it, so near that it would be of one comb were the steps even, or
-    two cells away: nobody leaves one out.
+    two cells away: nobody leaves one out. Of a row of boxes some of which were not found, several digits seem
+    to share a cell; then a `lone` digit in a box beside them tells.
     """
     steps = np.diff(cells_of(digits, dividers))
     if (steps > 1).any():
         return True
-    if (steps < 1).any():
-        return False
     height = float(np.median([box.height for box in digits]))
     pitch = COMB_PITCH * height
+    if (steps < 1).any():
+        return any(_cells_apart(digits, box, pitch, dividers) == 1 for box in lone)
     if any(_cells_apart(digits, box, SKIPPED * pitch, dividers) == SKIPPED for box in others):
         return True
     alike = [box for box in others if box.height <= FLAT * height]

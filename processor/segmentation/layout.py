@@ -184,14 +184,15 @@ def may_lack_digits(
     dividers: Mask,
     separators: Sequence[Box] = (),
     specks: Sequence[Box] = (),
+    lone: Sequence[Box] = (),
 ) -> bool:
     """Whether the number with these `digits` and `separators` may go on: a person has to look.
 
     It may where one of the `unread` marks stands close by, or so many `specks` as a digit that fell apart,
     where another of the page's digits stands a little too far away to be its own and no divider between (the
     dividers of a comb part nothing), where that is twice as high (the number is a piece of a broken digit),
-    where a cell of its comb was not read, where a gap in it has room for a digit, or where it lies at the
-    edge of the page.
+    where a cell of its comb was not read, or one of the `lone` digits stands in a box beside it, where a gap
+    in it has room for a digit, or where it lies at the edge of the page.
     """
     number = Box.around(digits)
     page_height, page_width = dividers.shape
@@ -208,7 +209,8 @@ def may_lack_digits(
     high = [box for box in unread if box.height >= PIECE * height]
     others = [box for box in page_digits if box not in digits and box.height >= PIECE * height]
     level = _beside(number, high, COMB_REACH * height), _beside(number, others, COMB_REACH * height)
-    if comb_lacks(in_order, *level, dividers):
+    alone = [box for box in level[1] if box in lone]
+    if comb_lacks(in_order, *level, dividers, alone):
         return True
     near = _beside(number, level[0], LETTER_GAP * height) + _beside(number, level[1], OTHER_GAP * height)
     taller = [box for box in page_digits if box.height > DIGITS_ALIKE * height]
