@@ -1,7 +1,7 @@
 """What one run saw, and what became of it: every scan ends once, whoever reads it."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +11,9 @@ from sqlalchemy import Engine as Database
 from processor.intake.standing import Standing, standings
 from processor.records import ScanState
 from processor.results.tally import Rate, Tally
+
+NAMED = 5
+"""So many of the scans that a run leaves behind are named."""
 
 
 class Listener(Protocol):
@@ -87,6 +90,17 @@ class Accounts:
         left = [(self._queued[sha256][1], found[sha256]) for sha256 in found if sha256 in self._queued]
         return sorted(left, key=lambda one: one[0])
 
+    def tell_pending(self, waiting: Sequence[tuple[str, Standing]]) -> None:
+        """Names what a run leaves behind; `waiting` are those of it whose standing is known."""
+        count = self.tally.waiting.total()
+        if not count:
+            return
+        named = [f"{file} ({_when(standing)})" for file, standing in waiting[:NAMED]]
+        more = count - len(named)
+        told = ", ".join(named) + (f" and {more} more" if named and more else "")
+        counted = "1 scan was" if count == 1 else f"{count} scans were"
+        self._listener.warn(f"{counted} not read yet{': ' if told else ''}{told}. Run it again later.")
+
     def complain(self, text: str) -> None:
         """Something went wrong that a person should know of."""
         self.note(text)
@@ -95,3 +109,8 @@ class Accounts:
     def note(self, text: str) -> None:
         """Something went wrong; it is said in another way."""
         self.last_error = (text, datetime.now(UTC))
+
+
+def _when(standing: Standing) -> str:
+    due = f"again at {standing.due:%H:%M:%S} UTC" if standing.due else standing.state.value
+    return f"{due}: {standing.fault}" if standing.fault else due

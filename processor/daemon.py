@@ -4,7 +4,7 @@ import os
 import shutil
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from processor.custody import Custody
 from processor.engines.tasks import Engine, Outcome, ScanTask
 from processor.errors import Away, BadModel, DigitInboxError, Transient
 from processor.intake.arrivals import Arrivals, Place
-from processor.intake.standing import Standing
 from processor.intake.sweep import Found
 from processor.mounts import Shares
 from processor.patience import Hindrance, Restless, Stop
@@ -36,9 +35,6 @@ PATIENCE_SECONDS = 60.0
 
 STOP_SECONDS = 10.0
 """So long a run that was asked to stop waits for what everything needs, to commit what was read."""
-
-NAMED = 5
-"""So many of the scans that a run leaves behind are named."""
 
 
 class Daemon:
@@ -102,7 +98,9 @@ class Daemon:
             self._custody.tally.see(path)
         try:
             self._custody.catch_up(at_once=True)
-            self._tell_pending(self._custody.reconcile())
+            waiting = self._custody.reconcile()
+            if not self._stop.asked:
+                self._custody.accounts.tell_pending(waiting)
         except Transient as fault:
             self._listener.warn(str(fault))
 
@@ -141,7 +139,7 @@ class Daemon:
         if again := self._restless.due():
             self._arrive(found for found in self._inbox.here() if found.path in again)
             return 0.0
-        dues = [self._seconds_to(standing) for standing in standings]
+        dues = [standing.due_in(datetime.now(UTC)) for standing in standings]
         soon = [seconds for seconds in dues if seconds <= self._patience_seconds]
         if ScanState.RUNNING in {standing.state for standing in standings} or any(soon):
             self._stuck.over()
@@ -295,24 +293,8 @@ class Daemon:
         waits = self._hindrance.why is not None or self._custody.owes or self._custody.accounts.queued
         return min(LOOK_SECONDS if waits else float("inf"), float("inf") if due is None else due)
 
-    def _seconds_to(self, standing: Standing) -> float:
-        if standing.due is None:
-            return 0.0
-        return max(0.0, (standing.due - datetime.now(UTC)).total_seconds())
-
     def _model_changed(self) -> bool:
         return self._succession is not None and self._succession.wants_a_turn()
-
-    def _tell_pending(self, waiting: Sequence[tuple[str, Standing]]) -> None:
-        """Names what a run leaves behind that ended by itself."""
-        count = self._custody.tally.waiting.total()
-        if not count or self._stop.asked:
-            return
-        named = [f"{file} ({_when(standing)})" for file, standing in waiting[:NAMED]]
-        more = count - len(named)
-        told = ", ".join(named) + (f" and {more} more" if named and more else "")
-        counted = "1 scan was" if count == 1 else f"{count} scans were"
-        self._listener.warn(f"{counted} not read yet{': ' if told else ''}{told}. Run it again later.")
 
     def _beat(self) -> None:
         if self._pulse is not None:
@@ -343,8 +325,3 @@ class Daemon:
             "scans_per_minute": custody.accounts.rate.a_minute(time.monotonic()),
             "workers": self._settings.values.workers.resolved_count(),
         }
-
-
-def _when(standing: Standing) -> str:
-    due = f"again at {standing.due:%H:%M:%S} UTC" if standing.due else standing.state.value
-    return f"{due}: {standing.fault}" if standing.fault else due

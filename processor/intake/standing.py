@@ -23,6 +23,10 @@ class Standing:
     due: datetime | None
     fault: str | None
 
+    def due_in(self, now: datetime) -> float:
+        """Seconds until it may be tried again: 0 where it may be at once."""
+        return max(0.0, (self.due - now).total_seconds()) if self.due is not None else 0.0
+
 
 def next_due(engine: Engine, sources: Collection[Path] | None = None) -> datetime | None:
     """When the first scan that was put back may be claimed; `None` where none was.
