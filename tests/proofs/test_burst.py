@@ -31,7 +31,7 @@ FILES = int(os.environ.get("PROOF_BURST", "10000"))
 QUEUED_EVENTS = Path("/proc/sys/fs/inotify/max_queued_events")
 FEW = 32
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3 * 3600)]
 
 
 def test_a_burst_that_overflows_the_queue_of_events_loses_nothing(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_a_burst_that_overflows_the_queue_of_events_loses_nothing(tmp_path: Path
         began, before = time.monotonic(), cpu(daemon)
         subprocess.run(["cp", "-r", f"{pile}/.", str(home / "inbox")], check=True)
         copied = time.monotonic() - began
-        wait_until(lambda: daemon.ended or settled(home), "everything is read", 1800)
+        wait_until(lambda: daemon.ended or settled(home), "everything is read", 7200)
         took, spent = time.monotonic() - began, cpu(daemon) - before
         assert daemon.stop() == 0, daemon.said
     assert "More happened at once than the system announces" in daemon.said
