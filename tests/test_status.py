@@ -153,7 +153,7 @@ def test_status_shows_the_run_at_a_glance(database: Engine, call: Call) -> None:
     assert f"process {os.getpid()} on {HERE}, last sign of life" in shown["daemon"]
     assert "4 workers, model november, 12.3 scans a minute" in text
     watch = r"/srv/in\x1bbox: polling (nfs sends no events); canary lost at 2026-03-01 12:00:00 UTC"
-    assert shown["watch"] == f"{watch}; started anew 2 times"
+    assert shown["watch"] == f"{watch}; restarts: 2"
     assert shown["last error"] == "2026-03-01 11:00:00 UTC: The database is locked."
     assert shown["queue"].startswith("2 waiting, 1 being read; 1 due later, the next at 20")
     assert re.fullmatch(r"2\.png \(id 3\) waits for 3\d min", shown["oldest"])

@@ -124,7 +124,7 @@ def _of_facts(facts: Facts) -> Iterator[Line]:
         canary = (
             f"; canary {watch['canary']} at {_stamp(watch['canary_at'])}" if watch.get("canary_at") else ""
         )
-        restarts = f"; started anew {watch['restarts']} times" if watch.get("restarts") else ""
+        restarts = f"; restarts: {watch['restarts']}" if watch.get("restarts") else ""
         yield "watch", f"{watch['path']}: {watch['mode']}{why}{canary}{restarts}"
     if facts.get("last_error"):
         yield "last error", f"{_stamp(facts.get('last_error_at'))}: {facts['last_error']}"
