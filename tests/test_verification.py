@@ -214,6 +214,42 @@ def test_what_follows_from_a_changed_row_is_found_too(office: Office) -> None:
     assert kinds(office) == []
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM numbers WHERE position = 2",
+        "UPDATE numbers SET confidence = 0.1, x = 1",
+        "UPDATE numbers SET page_id = 3 - page_id, position = position + 2 * page_id",
+    ],
+)
+def test_what_was_published_is_not_written_over_by_records_that_were_changed(
+    office: Office, damage: str
+) -> None:
+    """Where a number is lost from the database, its CSV is the last to know of it."""
+    office.read("form.png")
+    office.read("other.png", "345")
+    tables = sorted((office.results / "csv").iterdir())
+    before = [table.read_text() for table in tables]
+    office.run(damage)
+    findings = [finding for finding in look(office).findings if finding.kind is Kind.CSV]
+    assert findings
+    assert "processor reprocess" in findings[0].advice
+    while repair(office):
+        pass
+    assert [table.read_text() for table in tables] == before
+    assert Kind.CSV in kinds(office)
+
+
+def test_a_damaged_scan_that_failed_is_held_against_what_it_held(office: Office) -> None:
+    """Its message may say of its content what is said of a file that could not be opened."""
+    name = office.fail("bad.png")
+    office.run("UPDATE scans SET message = 'bad.png is of a kind that cannot be read: so it is.'")
+    (office.results / "failed" / name).write_text("other")
+    assert kinds(office) == [Kind.ORIGINAL_CHANGED]
+    office.run("UPDATE scans SET message = 'bad.png cannot be read: Permission denied. Make it readable.'")
+    assert kinds(office) == []
+
+
 def test_a_failed_scan_has_its_report_and_its_original(office: Office) -> None:
     name = office.fail("bad.png")
     report = office.results / "failed" / f"{name}.json"

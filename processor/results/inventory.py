@@ -8,19 +8,19 @@ from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, or_, select
 
-from processor.records import ScanState
+from processor.records import ScanState, Status
 from processor.results.database import reading
 from processor.results.findings import Finding, Holdings, Kind, Looked
 from processor.results.originals import FAILED, PROCESSED, content_of, kept_name
 from processor.results.publish import file_name, output_name
-from processor.results.schema import outputs, pages, scans
+from processor.results.schema import corrections, digits, numbers, outputs, pages, scans
 from processor.results.tables import stored_csv
 
 _AT_ONCE = 200
 # What could not even be opened has no content to compare, and a link that led nowhere no original.
-_NOT_READ = "cannot be read"
+_NOT_READ = "cannot be read: "
 _LED_NOWHERE = "which cannot be reached"
 
 
@@ -152,7 +152,8 @@ def _check_failed(holdings: Holdings, scan: Any, looked: Looked) -> Iterator[Fin
     if not was_moved or _LED_NOWHERE in (scan.message or ""):
         return
     found = _counted(kept, looked)
-    if found == scan.sha256 or (_NOT_READ in (scan.message or "") and os.path.lexists(kept)):
+    never_opened = (scan.message or "").startswith(f"{scan.file} {_NOT_READ}")
+    if found == scan.sha256 or (never_opened and os.path.lexists(kept)):
         return
     if os.path.lexists(kept):
         yield _finding(Kind.ORIGINAL_CHANGED, scan, _content(kept), scan.sha256, file=due)
@@ -194,8 +195,11 @@ def _check_outputs(holdings: Holdings, scan: Any, files: _Files | None, looked: 
     table = csv_name(scan)
     found = _counted(holdings.results / table, looked)
     if found != files.csv_sha256:
-        told = "none" if found is None else found
-        yield _finding(Kind.CSV, scan, told, files.csv_sha256, file=table, repairable=True)
+        if found is not None and found == files.hashes.get(table) and not _is_corrected(holdings, scan):
+            yield _records_changed(scan, table, found, files.csv_sha256)
+        else:
+            told = "none" if found is None else found
+            yield _finding(Kind.CSV, scan, told, files.csv_sha256, file=table, repairable=True)
     elif files.hashes.get(table, found) != found:
         told = f"the records give it the hash {files.hashes[table]}"
         yield _finding(Kind.CSV, scan, told, str(found), file=table, repairable=True)
@@ -211,6 +215,32 @@ def _check_outputs(holdings: Holdings, scan: Any, files: _Files | None, looked: 
         elif found != expected:
             yield _finding(Kind.PICTURE_CHANGED, scan, found, str(expected), file=picture)
     looked.unhashed += sum(name not in files.hashes for name in (*named, table))
+
+
+def _is_corrected(holdings: Holdings, scan: Any) -> bool:
+    """Whether a person corrected a number of the scan: its records say something else than was read."""
+    told = or_(corrections.c.number_id == numbers.c.id, corrections.c.digit_id == digits.c.id)
+    touched = or_(
+        numbers.c.status == Status.CORRECTED,
+        digits.c.status == Status.CORRECTED,
+        select(corrections.c.id).where(told).exists(),
+    )
+    of_scan = numbers.join(pages).outerjoin(digits, digits.c.number_id == numbers.c.id)
+    query = select(numbers.c.id).select_from(of_scan).where(pages.c.scan_id == scan.id, touched)
+    with reading(holdings.database) as connection:
+        return connection.execute(query.limit(1)).first() is not None
+
+
+def _records_changed(scan: Any, table: str, found: str, expected: str) -> Finding:
+    """The CSV is as it was published: written anew, it would be the last to know what was read."""
+    return Finding(
+        kind=Kind.CSV,
+        file=table,
+        found=f"{found}, as it was published",
+        expected=f"what the records say by now: {expected}",
+        scan_id=scan.id,
+        remedy=f"The records changed: restore a copy, or read it again: `processor reprocess {scan.id}`.",
+    )
 
 
 def _lies_below(file: str) -> bool:
