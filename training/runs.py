@@ -20,6 +20,7 @@ from torch import nn
 
 from processor import __version__
 from processor.commands.console import Words
+from processor.commands.progression import progress_bar
 from processor.errors import BadCommand
 from processor.prediction.archive import MANIFEST, ModelFolder
 from processor.prediction.classifier import Classifier, softmax
@@ -38,7 +39,6 @@ from training.interruption import Stop, signals
 from training.kept import kept_digits
 from training.memory import Peak
 from training.places import placed, portable
-from training.progress import progress
 from training.publish import WEIGHTS, data_row, find_run, write_manifest, write_run
 from training.recipe import Recipe, Schedule, recorded_recipe
 from training.report import PICTURES, REPORT, write_report
@@ -92,7 +92,7 @@ def fit_run(order: Order, words: Words) -> ModelFolder:
             checkpoints = Checkpoints(run / CHECKPOINTS, _origin(recipe, corpus, order.samples, start))
             words.say(_beginning(corpus, device))
             peak = Peak()
-            with progress(words) as bar, stop.patiently():
+            with progress_bar(words, transient=False) as bar, stop.patiently():
                 trained = train(
                     recipe,
                     corpus,

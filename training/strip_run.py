@@ -13,6 +13,7 @@ from rich.progress import Progress
 
 from processor import __version__
 from processor.commands.console import Words
+from processor.commands.progression import progress_bar
 from processor.errors import BadCommand
 from processor.prediction import strip_reader
 from processor.prediction.archive import ModelFolder
@@ -24,7 +25,6 @@ from training.alignment import ignore
 from training.checkpoints import STRIP_CHECKPOINTS, Checkpoints, held, stopped_at_once
 from training.interruption import Stop, signals
 from training.judgement import Figures, Numbers, number_figures
-from training.progress import progress
 from training.publish import entry, find_run, write_manifest
 from training.recipe import load_recipe
 from training.sources.builtin import Shelf
@@ -101,7 +101,7 @@ def train_strips(order: StripOrder, words: Words) -> ModelFolder:
             corpus = _corpus(order, words)
             checkpoints = Checkpoints(folder, _origin(order.plan, corpus, start))
             words.say(_beginning(corpus))
-            with progress(words) as bar, stop.patiently():
+            with progress_bar(words, transient=False) as bar, stop.patiently():
                 trained = fit_strips(
                     corpus,
                     order.plan,

@@ -11,21 +11,26 @@ from processor.commands.console import Words
 from processor.patience import Stop
 
 
+def progress_bar(words: Words, *, shown: bool = True, transient: bool = True) -> Progress:
+    """On stderr; none where that is no terminal, or it is not `shown`. It goes at its end if `transient`."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=words.console,
+        disable=not (words.shows_progress and shown),
+        transient=transient,
+    )
+
+
 class Progression:
     """Shows a run on stderr: a bar where that is a terminal, a line for each failure anywhere."""
 
     def __init__(self, words: Words, once: bool) -> None:
         self._words = words
         self._once = once
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=words.console,
-            disable=not (words.shows_progress and once),
-            transient=True,
-        )
+        self._bar = progress_bar(words, shown=once)
         self._task = self._bar.add_task("Reading scans", total=0)
         self._total = 0
 

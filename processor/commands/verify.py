@@ -8,10 +8,9 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from processor.commands import start
 from processor.commands.console import Words, print_json, print_line, print_pairs, print_table
+from processor.commands.progression import progress_bar
 from processor.errors import BadDatabase, Exit, Transient
 from processor.intake.queue import recover
 from processor.processes import is_dead
@@ -71,9 +70,7 @@ def _look(holdings: Holdings, words: Words, pause_seconds: float) -> Report:
 @contextmanager
 def _bar(words: Words, total: int) -> Iterator[Callable[[int], None]]:
     """A bar on stderr over the scans that are held against their files, which takes nearly all the time."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    hidden = not words.shows_progress
-    with Progress(*columns, console=words.console, disable=hidden, transient=True) as progress:
+    with progress_bar(words) as progress:
         task = progress.add_task("Comparing scans", total=total)
         yield lambda count: progress.advance(task, count)
 

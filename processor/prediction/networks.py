@@ -109,7 +109,3 @@ def fold(network: nn.Module) -> nn.Module:
         if isinstance(module, ConvBlock):
             module.fold()
     return network
-
-
-def count_parameters(network: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())
