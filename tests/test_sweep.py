@@ -32,6 +32,16 @@ def test_images_and_pdfs_are_scans(name: str) -> None:
     assert is_scan_name(name)
 
 
+def test_a_name_that_the_records_would_take_for_another_is_spoken_of(tmp_path: Path) -> None:
+    """A byte that is no UTF-8 is written like this there; such a scan was queued, and never found again."""
+    drop(tmp_path, "a\\udcff.png", "1")
+    drop(tmp_path, "a\\u00ff.png", "2")
+    drop(tmp_path, "b\udcff.png", "3")
+    found, warnings = listed(tmp_path)
+    assert sorted(one.file for one in found) == ["a\\u00ff.png", "b\udcff.png"]
+    assert [("a\\udcff.png" in warning, "another name" in warning) for warning in warnings] == [(True, True)]
+
+
 @pytest.mark.parametrize(
     "name",
     [

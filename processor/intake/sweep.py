@@ -10,6 +10,7 @@ from pathlib import Path
 
 from processor.intake.names import Ignored, is_foreign_folder, is_scan_name
 from processor.intake.opening import open_below, open_regular
+from processor.results.publish import file_name
 
 Warn = Callable[[str], None]
 
@@ -86,6 +87,10 @@ def look(path: Path, root: Path, file: str, warn: Warn, *, named: bool = False) 
         return None
     if fault is None and not stat.S_ISREG(facts.st_mode):
         warn(f"{path} is no file (a pipe, socket or device) and was left alone.")
+        return None
+    if file_name(file) != file:
+        # In the records this stands for a byte that is no UTF-8: the file would not be found again.
+        warn(f"{path} has a backslash and `udc…` in its name, and was left alone: give it another name.")
         return None
     return Found(
         root=root,
