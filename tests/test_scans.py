@@ -579,18 +579,31 @@ def test_the_broken_page_of_a_pdf_is_named() -> None:
         next(scan)
 
 
-def test_a_pdf_page_whose_picture_is_lost_is_not_taken_for_an_empty_one() -> None:
+def a_pdf_with_a_lost_picture(width: int, height: int) -> bytes:
     with pikepdf.new() as pdf:
         page = pdf.add_blank_page(page_size=(72, 72))
         picture = pikepdf.Stream(pdf, b"this is no JPEG")
-        picture.Subtype, picture.Width, picture.Height = pikepdf.Name.Image, 100, 100
+        picture.Subtype, picture.Width, picture.Height = pikepdf.Name.Image, width, height
         picture.ColorSpace, picture.BitsPerComponent = pikepdf.Name.DeviceGray, 8
         picture.Filter = pikepdf.Name.DCTDecode
         page.Resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary(P=picture))
         page.Contents = pikepdf.Stream(pdf, b"72 0 0 72 0 0 cm /P Do")
         stream = io.BytesIO()
         pdf.save(stream)
-    assert "damaged" in refusal(stream.getvalue()).message
+    return stream.getvalue()
+
+
+def test_a_pdf_page_whose_picture_is_lost_is_not_taken_for_an_empty_one() -> None:
+    message = refusal(a_pdf_with_a_lost_picture(100, 100)).message
+    assert "damaged" in message
+    assert "0x" not in message, "the address of an object tells nobody anything"
+
+
+def test_a_picture_in_a_pdf_is_refused_for_its_size_before_it_is_decoded() -> None:
+    """However small it is drawn: one that claims 65,500 pixels a side took a worker 8 GB."""
+    error = refusal(a_pdf_with_a_lost_picture(65_500, 65_500))
+    assert "65500 × 65500" in error.message
+    assert "limits.max_megapixels" in error.remedy
 
 
 def test_an_empty_pdf_page_is_a_white_page() -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from processor.errors import BadScan
 from processor.pages.faults import COPY_AGAIN, damage_refused, too_large, too_many_pages, where
+from processor.pages.images import SMALLER
 from processor.pages.jpeg import refuse_damaged_jpeg
 from processor.pages.pixels import without_equal_channels
 from processor.records import Page
@@ -64,25 +65,35 @@ def _draw(
         raise too_large(f"{place}, drawn at {dpi:g} dpi,", width, height, limits.max_megapixels, LOWER)
     page = document[number - 1]
     try:
+        pictures = list(page.get_objects(filter=[pypdfium2.raw.FPDF_PAGEOBJ_IMAGE]))
+        for picture in pictures:
+            _check_size(picture, place, limits)
         bitmap = page.render(scale=scale, rev_byteorder=True)
         pixels = without_equal_channels(np.array(bitmap.to_numpy()))
         bitmap.close()
         if pixels.ndim == 2 and pixels.min() == pixels.max():
-            _refuse_lost_pictures(page)
-        _refuse_damaged_jpegs(page, place)
+            _refuse_lost(pictures, place)
+        for picture in pictures:
+            if picture.get_filters(skip_simple=True) == [JPEG]:
+                # PDFium draws a scanner's JPEG that is damaged inside without a word.
+                refuse_damaged_jpeg(bytes(picture.get_data(decode_simple=True)), place)
         return pixels
     finally:
         page.close()
 
 
-def _refuse_lost_pictures(page: pypdfium2.PdfPage) -> None:
-    """Raises PdfiumError where a picture on a blank page cannot be decoded: PDFium leaves it out silently."""
-    for picture in page.get_objects(filter=[pypdfium2.raw.FPDF_PAGEOBJ_IMAGE]):
-        picture.get_bitmap()
+def _check_size(picture: pypdfium2.PdfImage, place: str, limits: Limits) -> None:
+    """Raises BadScan for a picture that is too large, however small it is drawn, before it is decoded."""
+    width, height = picture.get_px_size()
+    if width * height > limits.max_megapixels * 1e6:
+        raise too_large(f"{place}, in a picture,", width, height, limits.max_megapixels, SMALLER)
 
 
-def _refuse_damaged_jpegs(page: pypdfium2.PdfPage, place: str) -> None:
-    """Raises BadScan where a scanner's JPEG is damaged inside: PDFium draws the mush without a word."""
-    for picture in page.get_objects(filter=[pypdfium2.raw.FPDF_PAGEOBJ_IMAGE]):
-        if picture.get_filters(skip_simple=True) == [JPEG]:
-            refuse_damaged_jpeg(bytes(picture.get_data(decode_simple=True)), place)
+def _refuse_lost(pictures: list[pypdfium2.PdfImage], place: str) -> None:
+    """Raises BadScan where a picture on a blank page cannot be decoded: PDFium leaves it out silently."""
+    for picture in pictures:
+        try:
+            picture.get_bitmap()
+        except pypdfium2.PdfiumError:
+            # Its own message is the address of an object.
+            raise BadScan(f"{place} is damaged: its picture cannot be decoded.", COPY_AGAIN) from None
