@@ -642,7 +642,7 @@ def test_ten_promotions_while_the_daemon_reads(
             assert counts["model"] == counts["refused_model"]["in_use"]
             assert f"/models_archive/{name}" in counts["refused_model"]["reason"]
             status(settings, as_json=False)
-            assert f"refused_model name    {name}" in capsys.readouterr().out
+            assert f"refused       {name}, since " in capsys.readouterr().out
     drop(service.home / "inbox", "last.tif", a_scan(page, 999))
     service.wait_for_done(number + 1)
     counts, err = service.end()

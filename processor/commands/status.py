@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Engine, func, select
 
-from processor.commands.console import jsonable, print_json, print_line, print_pairs
+from processor.commands.console import print_json, print_line, print_pairs
 from processor.errors import BadModel
 from processor.prediction.archive import current_name
 from processor.pulse import Facts, Sign, signs
@@ -38,12 +38,12 @@ def status(settings: LoadedSettings, *, as_json: bool) -> None:
         print_line(f"{name:<12}  {text}")
     if left := counts.pop("numbers_in_review"):
         print_line(f"to look at    {left} of {counts['numbers']} numbers: processor results --status review")
+    if refused := counts.pop("refused_model"):
+        named = refused["name"] or "what CURRENT names"
+        print_line(f"refused       {named}, since {_moment(refused['at'])}; {refused['in_use']} reads on")
+        print_line(f"              {refused['reason']}")
     print_line()
-    refused = counts.pop("refused_model")
     print_pairs(counts)
-    if refused:
-        print_line()
-        print_pairs({f"refused_model {name}": jsonable(value) for name, value in refused.items()})
 
 
 def counted(database: Engine, settings: LoadedSettings) -> dict[str, Any]:
