@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 
 from processor.intake.queue import claim, recover
-from processor.processes import is_dead
 from processor.results.findings import MENDED, REMEDIES, Finding, Kind
 from processor.results.originals import move_processed
 from processor.results.repair import mend, note_hashes
@@ -38,7 +37,6 @@ def look(office: Office, pause_seconds: float = 0.0) -> Report:
         office.holdings,
         staging=office.results / ".staging",
         stale=timedelta(days=1),
-        is_dead=is_dead,
         pause_seconds=pause_seconds,
     ).look()
 
@@ -285,6 +283,17 @@ def test_what_was_read_is_no_longer_among_the_failed(office: Office) -> None:
     assert list((office.results / "failed").iterdir()) == []
 
 
+def test_a_report_of_what_has_no_pages_stays(office: Office) -> None:
+    """A row that says done, of a scan that failed: its report is the last to tell."""
+    name = office.fail("bad.png")
+    office.run("UPDATE scans SET state = 'done'")
+    before = sorted(path.name for path in (office.results / "failed").iterdir())
+    while repair(office):
+        pass
+    assert sorted(path.name for path in (office.results / "failed").iterdir()) == before
+    assert name in before
+
+
 def test_a_scan_of_a_process_that_died_is_put_back(office: Office) -> None:
     office.show("form.png")
     assert claim(office.database, NOW, 60) is not None
@@ -434,7 +443,6 @@ def test_what_is_in_order_at_the_second_look_is_no_finding(office: Office) -> No
         office.holdings,
         staging=office.results / ".staging",
         stale=timedelta(days=1),
-        is_dead=is_dead,
         advance=lambda _: office.holdings.results.joinpath("csv/mine.csv").unlink(missing_ok=True),
         pause_seconds=0.0,
     )
@@ -484,7 +492,6 @@ def test_more_findings_than_can_be_listed_are_told_in_parts(office: Office) -> N
         office.holdings,
         staging=office.results / ".staging",
         stale=timedelta(days=1),
-        is_dead=is_dead,
         pause_seconds=0.0,
         most_findings=2,
     ).look()

@@ -13,7 +13,6 @@ from processor.commands.console import Words, print_json, print_line, print_pair
 from processor.commands.progression import progress_bar
 from processor.errors import BadDatabase, Exit, Transient
 from processor.intake.queue import recover
-from processor.processes import is_dead
 from processor.results.database import open_database
 from processor.results.findings import Finding, Holdings
 from processor.results.publish import HASH_DIGITS
@@ -61,7 +60,6 @@ def _look(holdings: Holdings, words: Words, pause_seconds: float) -> Report:
             holdings,
             staging=holdings.results / start.STAGING,
             stale=start.STALE_STAGING,
-            is_dead=is_dead,
             advance=advance,
             pause_seconds=pause_seconds,
         ).look()

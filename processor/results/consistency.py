@@ -1,6 +1,6 @@
 """Whether the rows of the database agree with each other, and the database with itself."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Select, and_, distinct, func, or_, select
 
 from processor.errors import BadDatabase
+from processor.processes import is_dead
 from processor.records import ScanState, Status
 from processor.results.database import reading
 from processor.results.findings import Finding, Kind, Looked
@@ -35,7 +36,7 @@ def check_database(engine: Engine) -> Iterator[Finding]:
         yield _of_rows(Kind.DAMAGED, where, damage.message, "a whole database")
 
 
-def check_queue(engine: Engine, now: datetime, is_dead: Callable[[str], bool]) -> Iterator[Finding]:
+def check_queue(engine: Engine, now: datetime) -> Iterator[Finding]:
     """Scans that a process claimed and will never finish: it ended, or its lease ran out."""
     running = select(scans).where(scans.c.state == ScanState.RUNNING)
     with reading(engine) as connection:

@@ -47,8 +47,7 @@ class Report:
 class Verification:
     """Looks at all that was read, twice where something is off: what others change meanwhile is no finding.
 
-    `advance` hears of every lot of scans that was held against its files; `is_dead` tells whether the process
-    `host:number` has ended for sure.
+    `advance` hears of every lot of scans that was held against its files.
     """
 
     def __init__(
@@ -57,7 +56,6 @@ class Verification:
         *,
         staging: Path,
         stale: timedelta,
-        is_dead: Callable[[str], bool],
         advance: Callable[[int], None] = lambda _: None,
         pause_seconds: float = SECOND_LOOK_SECONDS,
         most_findings: int = MOST_FINDINGS,
@@ -65,7 +63,6 @@ class Verification:
         self._holdings = holdings
         self._staging = staging
         self._stale = stale
-        self._is_dead = is_dead
         self._advance = advance
         self._pause_seconds = pause_seconds
         self._most = most_findings
@@ -91,7 +88,7 @@ class Verification:
         yield from damage
         if any(finding.kind is Kind.DAMAGED for finding in damage):
             return  # whatever else would be found is told by the damage
-        yield from check_queue(database, datetime.now(UTC), self._is_dead)
+        yield from check_queue(database, datetime.now(UTC))
         yield from check_duplicates(database)
         yield from check_pages(database)
         yield from check_positions(database)
