@@ -39,6 +39,7 @@ original-models: $(STAMP)
 	done
 
 $(STAMP): pyproject.toml constraints.txt
+	@echo "Installing into $(VENV); the first time this takes minutes."
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
