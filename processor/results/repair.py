@@ -14,7 +14,7 @@ from processor.results.findings import Finding, Holdings, Kind
 from processor.results.inventory import csv_digest, csv_name, place_of
 from processor.results.originals import PROCESSED, content_of, move_failed, move_processed, write_report
 from processor.results.publish import file_name, move_original, write_whole
-from processor.results.schema import outputs, scans
+from processor.results.schema import outputs, pages, scans
 from processor.results.tables import stored_csv, write_all_numbers
 
 _AT_ONCE = 200
@@ -127,7 +127,8 @@ def _report_again(holdings: Holdings, scan: Any, _: Finding) -> bool:
 def _take_out(holdings: Holdings, scan: Any, finding: Finding) -> bool:
     """What lies among the failed though its scan was read: the report goes, the original joins the others."""
     left = holdings.results / file_name(finding.file)
-    if scan.state != ScanState.DONE:
+    if scan.state != ScanState.DONE or not _has_pages(holdings, scan):
+        # Done, and without a page: the report may be the last to tell that it failed.
         return False
     if left.suffix == ".json":
         return _remove(left)
@@ -135,6 +136,12 @@ def _take_out(holdings: Holdings, scan: Any, finding: Finding) -> bool:
         return False
     move_original(left, holdings.results / PROCESSED / left.name)
     return True
+
+
+def _has_pages(holdings: Holdings, scan: Any) -> bool:
+    with reading(holdings.database) as connection:
+        of_scan = select(pages.c.id).where(pages.c.scan_id == scan.id).limit(1)
+        return connection.execute(of_scan).first() is not None
 
 
 _OF_SCANS: dict[Kind, Callable[[Holdings, Any, Finding], bool]] = {
