@@ -623,12 +623,22 @@ def test_an_empty_file_is_called_empty() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [b"Dear all,\nsee attached", b"BMW sent an invoice over 300 Euro", b"PK\3\4", b"\0"]
+    ("data", "told"),
+    [
+        (b"Dear all,\nsee attached", ": it looks like text"),
+        (b"BMW sent an invoice over 300 Euro", ": it looks like text"),
+        (b"PK\3\4", ": it looks like an archive, or a document of an office program"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", ": it looks like a document of an office program"),
+        (b"7z\xbc\xaf\x27\x1c", ": it looks like an archive"),
+        (b"MZ\x90\0", ": it looks like a program"),
+        (b"\0\0\0\x18ftypmp42", ": it looks like a film"),
+        (b"\0", ""),
+        (b"\x93\xfa\x96\x7b", ""),
+    ],
 )
-def test_what_is_no_scan_is_shown_by_its_first_bytes(text: bytes) -> None:
-    error = refusal(text)
-    assert "is not an image or PDF (starts with " in error.message
-    assert repr(text[:12]) in error.message
+def test_what_is_no_scan_is_told_by_its_kind(data: bytes, told: str) -> None:
+    """A clerk reads this: bytes as a program writes them say nothing there."""
+    assert refusal(data).message == f"scan is not an image or PDF{told}."
 
 
 @pytest.mark.parametrize("kind", PICTURES)
@@ -737,7 +747,7 @@ def test_mutated_files_are_read_or_refused_and_nothing_else(seed: int) -> None:
         read = pages(bytes(data), Limits(max_megapixels=2, max_pages=20), dpi=72.0)
         refused = "scan"
     except BadScan as error:
-        read, refused = [], error.message.partition("(starts with")[0]
+        read, refused = [], error.message
     assert all(page.pixels.dtype == np.uint8 and page.pixels.ndim in (2, 3) for page in read)
     assert refused.startswith("scan")
     assert "0x" not in refused, "the address of an object tells nobody anything"

@@ -18,6 +18,14 @@ PDF_HEADER_WITHIN = 1024
 
 ACCEPTED = "Put JPEG, PNG, TIFF, BMP, WebP, PDF or HEIC files here."
 
+# What people drop in by mistake, by its first bytes; a Word file is an archive, as are many others.
+NO_SCANS = (
+    (b"PK", "an archive, or a document of an office program"),
+    (b"\xd0\xcf\x11\xe0", "a document of an office program"),
+    ((b"Rar!", b"7z\xbc\xaf", b"\x1f\x8b"), "an archive"),
+    ((b"\x7fELF", b"MZ"), "a program"),
+)
+
 
 def decode(data: bytes, name: str, limits: Limits, pdf_dpi: float) -> Iterator[Page]:
     """The pages of a scan, decoded one at a time: a long document never stands in memory as a whole.
@@ -35,7 +43,7 @@ def decode(data: bytes, name: str, limits: Limits, pdf_dpi: float) -> Iterator[P
         )
     kind = kind_of(data)
     if kind is None:
-        raise BadScan(f"{name} is not an image or PDF (starts with {data[:12]!r}).", ACCEPTED)
+        raise BadScan(f"{name} is not an image or PDF{_looks_like(data)}.", ACCEPTED)
     if kind == "PDF":
         # PDFium takes 60 ms to load, which scans without a PDF need not wait for.
         from processor.pages.pdf import pdf_pages
@@ -64,3 +72,15 @@ def kind_of(data: bytes) -> str | None:
     if data[4:8] == b"ftyp" and data[8:12] in HEIC_BRANDS:
         return "HEIC"
     return "PDF" if b"%PDF-" in data[:PDF_HEADER_WITHIN] else None
+
+
+def _looks_like(data: bytes) -> str:
+    """What a file seems to be that is no scan, as the end of a sentence; empty where nothing tells."""
+    for starts, kind in NO_SCANS:
+        if data.startswith(starts):
+            return f": it looks like {kind}"
+    if data[4:8] == b"ftyp":
+        return ": it looks like a film"
+    beginning = data[:200]
+    is_text = beginning.isascii() and all(byte >= 32 or byte in b"\t\n\r\f" for byte in beginning)
+    return ": it looks like text" if is_text else ""
