@@ -147,6 +147,29 @@ def test_a_killed_worker_is_a_fault_that_may_pass(start: Start) -> None:
     assert isinstance(found["a"], ScanResult)
 
 
+def test_a_scan_that_waited_for_a_worker_which_cannot_be_started_killed_none(start: Start) -> None:
+    resource = pytest.importorskip("resource")
+    engine = start(workers=1)
+    read_by(engine, "warm up")
+    engine.submit(task("sleep", 1))
+    engine.submit(task("a", 2))
+    assert engine.wait(1.0) == []
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.open(os.devnull, os.O_RDONLY)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, before[1]))
+    try:
+        (worker,) = multiprocessing.active_children()
+        worker.kill()
+        found = collect(engine, 2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert isinstance(found["sleep"], WorkerKilled)
+    assert isinstance(found["a"], Transient)
+    assert not isinstance(found["a"], WorkerKilled)
+    assert isinstance(read_by(engine, "b")["b"], ScanResult)
+
+
 def test_a_worker_killed_while_it_idles_is_replaced(start: Start) -> None:
     engine = start(workers=1)
     first = read_by(engine, "a")["a"]

@@ -146,6 +146,12 @@ class LocalEngine:
             return Outcome(task, self._death(task, error))
 
     def _death(self, task: ScanTask, error: ProcessExpired | BrokenProcessPool) -> DigitInboxError:
+        if isinstance(error, BrokenProcessPool):
+            # Workers ended that read nothing, or none could be started: no scan is to blame.
+            reason = error.__cause__ or error
+            return Transient(
+                f"{task.file} was not read, for want of a worker ({reason}).", "It is tried again."
+            )
         if getattr(error, "exitcode", None) == OVER_LIMIT:
             megabytes = self._settings.values.limits.worker_memory_mb
             return BadScan(
