@@ -518,8 +518,6 @@ def test_verify_says_what_is_off_and_repair_mends_it(office: Office, processor: 
     document = json.loads(mended.stdout)
     assert [one["kind"] for one in document["repaired"]] == ["original not moved"]
     assert [one["file"] for one in document["findings"]] == ["csv/mine.csv"]
-    (office.results / "csv" / "mine.csv").unlink()
-    assert processor("verify", "--repair").returncode == 0
 
 
 def test_there_must_be_a_database_to_verify(home: Path, processor: Command) -> None:
