@@ -17,6 +17,7 @@ from processor.records import (
     Status,
     TwoReadings,
 )
+from processor.rejection.faint import judge_faint
 from processor.rejection.geometry import judge_stray
 from processor.rejection.open_set import READ_ONCE, SURE_NUMBER, LeastSure, is_sure
 from processor.rejection.printed import Figure, judge_numbers
@@ -87,6 +88,7 @@ def gather(
     one_number: bool = False,
     least: LeastSure = READ_ONCE,
     ink: Gray | None = None,
+    mask: Mask | None = None,
     reads_print: bool = True,
 ) -> tuple[list[NumberReading], list[DigitReading]]:
     """The numbers of all lines, and what was left out; `readings` are those of the marks `found`.
@@ -95,7 +97,8 @@ def gather(
     read twice are accepted from the confidence `least` on.
     A number goes to review where digits of it may be missing, or where neither their shape nor the second
     reading tells what separates them; one that is struck out is left out, and without `reads_print` one that
-    is printed. By the `ink`, (H, W), separators are told from what is too faint for one.
+    is printed. By the `ink`, (H, W), separators are told from what is too faint for one, and by what of it
+    the `mask` leaves out, digits that were lost.
     `dividers`, `rulings`: the upright and level lines, (H, W).
     """
     lines = [_sorted(marks, line) for marks, line in zip(found, readings, strict=True)]
@@ -110,6 +113,7 @@ def gather(
     struck += strays
     page_digits = [box for number in written for box in number.boxes]
     lone = [number.boxes[0] for number in written if len(number.digits) == 1]
+    ruled = dividers | rulings
     numbers, separators = [], dict[int, Rejection]()
     for number in written:
         near = _punctuation_near(number, left_out, table, ink)
@@ -119,6 +123,8 @@ def gather(
         specks = [left_out[i].box for i in near if not left_out[i].seen and i not in used]
         missing = _may_lack_digits(number, page_digits, dividers, points, specks, lone)
         numbers.append(_number(number, punctuation.text, punctuation.doubtful or missing, least))
+        if ink is not None and mask is not None and numbers[-1].status is Status.ACCEPTED:
+            numbers[-1] = _unless_faint(numbers[-1], number.boxes, ink, mask, ruled)
         separators |= {i: _separates(left_out[i].box, number.boxes) for i in used}
     rejected = [
         _rejected(left.reading, separators[i]) if i in separators else left.reading
@@ -321,3 +327,14 @@ def _number(number: Written, text: str, doubtful: bool, least: LeastSure) -> Num
         digits=digits,
         twice=_read_twice(marks),
     )
+
+
+def _unless_faint(
+    number: NumberReading, digits: Sequence[Box], ink: Gray, mask: Mask, lines: Mask
+) -> NumberReading:
+    """The number, in review where faint strokes about it may be digits that were lost: its own say so."""
+    against = judge_faint(digits, ink, mask, lines)
+    if against is None:
+        return number
+    told = tuple(replace(d, status=Status.REVIEW, reason=str(against)) for d in number.digits)
+    return replace(number, status=Status.REVIEW, digits=told)

@@ -125,6 +125,7 @@ def read_page(page: Page, reader: Reader) -> PageReading:
         one_number=cut_out is not None,
         least=reader.least_sure,
         ink=paper.ink,
+        mask=paper.mask,
         reads_print=reader.reads_print,
     )
     return PageReading(
