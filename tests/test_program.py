@@ -25,7 +25,7 @@ def shell(home: Path, line: str, **environment: str) -> "subprocess.CompletedPro
         cwd=home,
         env={**known, "PATH": path, **environment},
         capture_output=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
 
