@@ -57,7 +57,8 @@ def test_a_burst_that_overflows_the_queue_of_events_loses_nothing(tmp_path: Path
     assert {(state, attempts) for _, state, attempts in rows} == {("done", 1)}
     for kind in ("processed", "csv"):
         assert len(list((home / "results" / kind).iterdir())) == FILES
-    assert command(home, "verify").returncode == 0
+    verified = command(home, "verify")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
     print(
         f"\n{FILES} files, copied in {copied:.1f} s: 0 missed, 0 doubled, all read after {took:.0f} s;"
         f"\nnoticing, hashing, queueing, committing and moving took {spent:.1f} s of CPU,"

@@ -61,7 +61,8 @@ def test_thousands_of_mutated_scans_harm_nothing(tmp_path: Path) -> None:
     assert not [text for text in reasons if "fault of the program" in text]
     assert not [text for text in reasons if f"not read within {SECONDS:g}" in text]
     assert strange_lines(program.said) == []
-    assert command(home, "verify").returncode == 0
+    verified = command(home, "verify")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
     print(f"\n{MUTANTS} mutants in {seconds:.0f} s: {ended}; a worker took at most {megabytes:.0f} MB")
     for text, count in Counter(map(gist, reasons)).most_common(12):
         print(f"{count:6} {text}")

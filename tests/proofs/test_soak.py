@@ -60,7 +60,8 @@ def test_memory_and_open_files_stay_as_they_are(tmp_path: Path) -> None:
     ended = states(home / "results" / "results.db")
     assert ended.keys() <= {"done", "duplicate"}, ended
     assert sum(ended.values()) == SCANS
-    assert command(home, "verify").returncode == 0
+    verified = command(home, "verify")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
     first, last = lines[FIRST - 1], lines[-1]
     assert last.parent < LIMIT * first.parent
     assert last.workers < LIMIT * first.workers
