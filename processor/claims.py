@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import Engine as Database
 
 from processor.engines.tasks import ScanTask
-from processor.errors import Away, BadDatabase, LeaseLost
+from processor.errors import Away, BadDatabase, LeaseLost, Transient
 from processor.intake import queue
 from processor.intake.queue import Job
 from processor.prediction.archive import ModelFolder
@@ -21,12 +21,16 @@ LEASE_SECONDS = 60.0
 
 @dataclass(slots=True)
 class Claim:
-    """A claimed scan and the folder of what is made of it; `published` once its files have their names."""
+    """A claimed scan and the folder of what is made of it; `published` once its files have their names.
+
+    `fault` is what they could not be published for, until the queue holds it.
+    """
 
     job: Job
     model: ModelFolder | None
     staging: Path
     published: tuple[PublishedFile, ...] | None = None
+    fault: Transient | None = None
 
 
 class Claims:

@@ -27,7 +27,7 @@ from processor.filing import Ended, Filing, Table, publish_outputs
 from processor.intake import queue
 from processor.intake.legibility import is_as_listed
 from processor.intake.queue import Enqueued, Job
-from processor.intake.standing import Standing, next_due
+from processor.intake.standing import Standing, first_place, next_due
 from processor.intake.sweep import Found, fingerprint
 from processor.log_lines import about
 from processor.prediction.archive import ModelFolder
@@ -143,12 +143,14 @@ class Custody:
             try:
                 # Before any file: whoever has it now gives its files the same names.
                 self._claims.hold(claim)
-                self._settle(claim, outcome.result)
+                self._settle(claim, claim.fault or outcome.result)
             except (BadDatabase, Away):
                 raise
             except LeaseLost as lost:
                 self._listener.say(str(lost))
             except Transient as fault:
+                # Where that cannot be noted now: half of its files have left the staging folder by then.
+                claim.fault = fault
                 self._try_again(claim.job, fault)
             except DigitInboxError:
                 self._claims.let_go(claim)
@@ -225,11 +227,19 @@ class Custody:
         if state is Enqueued.KNOWN:
             self._end(scan, "ignored", "read before")
         elif state is Enqueued.DUPLICATE:
-            self._end(scan, "duplicate", "its content was seen elsewhere")
+            self._end(scan, "duplicate", f"the same content as {self._first(scan)}")
         else:
             self.accounts.queue(found.path, found.file, sha256)
             if fault is not None:
                 self._unreadable[sha256] = fault
+
+    def _first(self, scan: Ended) -> str:
+        """What a duplicate is the duplicate of."""
+        first = None
+        # Its row is written: where the database goes away now, the scan is a duplicate all the same.
+        with suppress(Transient):
+            first = first_place(self._database, scan.sha256, scan.root)
+        return first or "another file"
 
     def _prepare(self, claim: Claim) -> ScanTask | None:
         """A task for a claimed scan; `None` where it ended here, or was put back. Raises Away."""

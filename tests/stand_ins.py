@@ -86,6 +86,7 @@ class Memory:
     def __init__(self) -> None:
         self.total = 0
         self.ends: list[tuple[str, str]] = []
+        self.details: dict[str, str] = {}
         self.said: list[str] = []
         self.warnings: list[str] = []
 
@@ -94,6 +95,7 @@ class Memory:
 
     def ended(self, file: str, state: str, detail: str) -> None:
         self.ends.append((file, state))
+        self.details[file] = detail
 
     def say(self, text: str) -> None:
         self.said.append(text)

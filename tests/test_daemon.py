@@ -13,6 +13,7 @@ from processor.custody import ATTEMPTS, FAULTS
 from processor.engines.tasks import ScanTask
 from processor.errors import BadCommand, BadDatabase, BadModel, DigitInboxError, Transient, WorkerKilled
 from processor.records import ScanResult
+from processor.results.publish import stored_name
 from processor.results.tally import Tally
 from tests.sample_readings import a_blob, a_number, a_page, a_result
 from tests.stand_ins import drop, text_reader
@@ -112,8 +113,17 @@ def test_the_same_content_elsewhere_is_a_duplicate_and_leaves_the_inbox(house: H
     drop(house.inbox, "b.png", "1")
     assert outcome(house.once()) == {"seen": 2, "done": 1, "duplicate": 1}
     assert house.states() == {"a.png": "done", "b.png": "duplicate"}
+    assert house.heard.details["b.png"] == "the same content as a.png"
     assert house.numbers() == [("a.png", "1")]
     assert not list(house.inbox.iterdir())
+
+
+def test_a_duplicate_of_what_another_folder_holds_is_told_by_its_path(house: House, tmp_path: Path) -> None:
+    first = drop(tmp_path / "else\udcffwhere", "a.png", "1")
+    house.once(first.parent)
+    drop(house.inbox, "b.png", "1")
+    assert outcome(house.once()) == {"seen": 1, "duplicate": 1}
+    assert house.heard.details["b.png"] == f"the same content as {stored_name(str(first))}"
 
 
 def test_a_scan_put_back_is_ignored_and_leaves_the_inbox(house: House) -> None:

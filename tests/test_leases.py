@@ -1,19 +1,24 @@
 """A lease that ran out while its scan was read: who lost it touches nothing, who still holds it goes on."""
 
+import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 from processor import custody as custody_module
 from processor.claims import LEASE_SECONDS
 from processor.custody import Custody
 from processor.engines.tasks import Outcome, ScanTask
-from processor.errors import BadScan
+from processor.errors import Away, BadScan
 from processor.intake import queue
 from processor.intake.queue import Job
+from processor.intake.standing import standings
 from processor.intake.sweep import look
+from processor.records import ScanResult, ScanState, StagedFile
 from tests.stand_ins import drop, text_reader
 from tests.text_house import House
 
@@ -101,3 +106,32 @@ def test_who_lost_a_scan_reports_no_failure(house: House, custody: Custody) -> N
     custody.commit(Outcome(task, BadScan("a.png was not read within 600 s.", "")))
     assert house.files("failed") == []
     assert house.states() == {"a.png": "running"}
+
+
+def test_a_fault_between_two_files_keeps_its_reason_where_the_database_is_locked_then(
+    house: House, custody: Custody
+) -> None:
+    """The first file has left the staging folder by then: its absence was noted, not the disk's reason."""
+    outcome = read(task_of(custody, house), house)
+    assert isinstance(outcome.result, ScanResult)
+    (table,) = outcome.result.staged
+    picture = StagedFile(
+        staged=drop(table.staged.parent, "a.jpg", "picture"), target=house.results / "annotated" / "a.jpg"
+    )
+    picture.target.mkdir(parents=True)
+    other = sqlite3.connect(house.results / "results.db", isolation_level=None)
+
+    def lock(*_: object) -> None:
+        if table.target.exists() and not other.in_transaction:
+            other.execute("BEGIN IMMEDIATE")
+
+    event.listen(house.database.pool, "checkout", lock)
+    outcome = replace(outcome, result=replace(outcome.result, staged=(table, picture)))
+    with pytest.raises(Away, match="locked"):
+        custody.commit(outcome)
+    event.remove(house.database.pool, "checkout", lock)
+    other.close()
+    custody.commit(outcome)
+    (waiting,) = standings(house.database, [outcome.task.sha256]).values()
+    assert waiting.state is ScanState.QUEUED
+    assert "a.jpg cannot be written: Is a directory" in (waiting.fault or "")

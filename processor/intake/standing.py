@@ -10,6 +10,7 @@ from sqlalchemy import Engine, func, select
 from processor.intake.queue import Job, waiting_in
 from processor.records import ScanState
 from processor.results.database import reading
+from processor.results.publish import stored_name
 from processor.results.schema import scans
 
 _HASHES_A_QUERY = 500
@@ -51,6 +52,21 @@ def standings(engine: Engine, hashes: Collection[str]) -> dict[str, Standing]:
             for sha256, state, due, message in connection.execute(read):
                 found[sha256] = Standing(ScanState(state), due, message)
     return found
+
+
+def first_place(engine: Engine, sha256: str, source: Path) -> str | None:
+    """Where a content was seen first: the file below `source`, or its path where it is of another folder.
+
+    `None` where it was forgotten meanwhile. Raises as `next_due`.
+    """
+    first = select(scans.c.source, scans.c.file).where(
+        scans.c.sha256 == sha256, scans.c.state != ScanState.DUPLICATE
+    )
+    with reading(engine) as connection:
+        row = connection.execute(first).first()
+    if row is None:
+        return None
+    return str(row.file) if row.source == stored_name(str(source)) else str(Path(row.source) / row.file)
 
 
 def has_copy(engine: Engine, job: Job) -> bool:
