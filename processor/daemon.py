@@ -14,9 +14,9 @@ from processor.claims import LEASE_SECONDS
 from processor.custody import Custody
 from processor.engines.tasks import Engine, Outcome, ScanTask
 from processor.errors import Away, BadModel, DigitInboxError, Transient
+from processor.inboxes import Inboxes
 from processor.intake.arrivals import Arrivals, Place
 from processor.intake.sweep import Found
-from processor.mounts import Shares
 from processor.patience import Hindrance, Restless, Stop
 from processor.pulse import DaemonState, Pulse
 from processor.records import ScanState
@@ -65,11 +65,8 @@ class Daemon:
         self._succession = succession
         self._pulse = pulse
         self._patience_seconds = patience_seconds
-        self._roots = {place.root for place in self._places}
-        self._shares = Shares()
-        for root in self._roots:
-            self._shares.note(root)
-        self._unmounted: set[Path] = set()
+        roots = {place.root for place in self._places}
+        self._inboxes = Inboxes(roots, accounts=custody.accounts, listener=listener)
         self._once = False
         self._listed = False
         self._arrivals: deque[tuple[Found, datetime]] = deque()
@@ -185,7 +182,7 @@ class Daemon:
 
     def _hand_out(self) -> None:
         """Fills the engine; stops after a while, since many known scans can be in a row, and leases run."""
-        sources = self._sources()
+        sources = self._inboxes.reached()
         until = time.monotonic() + WAIT_SECONDS
         while self._engine.free > 0 and not self._stop.asked and time.monotonic() < until:
             if self._arrivals:
@@ -246,15 +243,6 @@ class Daemon:
             self._custody.keep_alive()
             self._next_heartbeat = time.monotonic() + LEASE_SECONDS / 3
 
-    def _sources(self) -> set[Path]:
-        """The folders that scans are read from now: a share that was unmounted leaves an empty folder."""
-        unmounted = {root for root in self._roots if self._shares.lost(root)}
-        for root in sorted(unmounted - self._unmounted):
-            # Nothing else shows it: an empty folder can be listed.
-            self._custody.accounts.complain(f"{root} is no longer mounted; its scans are waited for.")
-        self._unmounted = unmounted
-        return {root for root in self._roots if self._shares.reaches(root)}
-
     def _has_room(self) -> bool:
         results, least = self._settings.results, self._settings.values.limits.min_free_mb
         try:
@@ -289,8 +277,9 @@ class Daemon:
     def _idle_seconds(self) -> float:
         """How long nothing is to be done unless something arrives."""
         self._custody.reconcile()
-        due = self._custody.due_in(self._roots)
-        waits = self._hindrance.why is not None or self._custody.owes or self._custody.accounts.queued
+        due = self._custody.due_in(self._inboxes.roots)
+        away = self._hindrance.why or self._inboxes.away
+        waits = away or self._custody.owes or self._custody.accounts.queued
         return min(LOOK_SECONDS if waits else float("inf"), float("inf") if due is None else due)
 
     def _model_changed(self) -> bool:
@@ -308,18 +297,22 @@ class Daemon:
         if self._hindrance.why is not None:
             return DaemonState.PAUSED
         busy = self._custody.under_way or self._arrivals
+        if self._inboxes.all_away and not busy:
+            return DaemonState.PAUSED
         return DaemonState.READING if busy else DaemonState.WATCHING
 
     def _facts(self) -> Mapping[str, Any]:
         custody = self._custody
         error, at = custody.accounts.last_error or (None, None)
+        away = self._inboxes.away
         in_use = self._succession.in_use.name if self._succession is not None else None
         return {
             "watch": [] if self._once else [watch.facts() for watch in self._inbox.watches],
             "model": in_use,
             "waiting": len(self._arrivals) + custody.accounts.queued - custody.under_way,
             "under_way": custody.under_way,
-            "paused": self._hindrance.why,
+            "paused": self._hindrance.why or (away if self._inboxes.all_away else None),
+            "away": away,
             "last_error": error,
             "last_error_at": at.isoformat() if at else None,
             "scans_per_minute": custody.accounts.rate.a_minute(time.monotonic()),

@@ -160,7 +160,8 @@ def told(state: DaemonState, facts: Facts) -> str:
     """One line about a run: `reading; 3 waiting, 2 under way`."""
     counts = [f"{facts[key]} {name}" for key, name in _COUNTS.items() if facts.get(key) is not None]
     text = f"{state.value}; {', '.join(counts)}" if counts else state.value
-    return f"{text}; {facts['paused']}" if facts.get("paused") else text
+    why = facts.get("paused") or facts.get("away")
+    return f"{text}; {why}" if why else text
 
 
 _COUNTS = {"waiting": "waiting", "under_way": "under way"}

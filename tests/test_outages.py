@@ -12,10 +12,14 @@ from typing import Any
 
 import pytest
 
+from processor.accounts import Accounts
+from processor.commands.health import judge
 from processor.daemon import LOOK_SECONDS
 from processor.engines.tasks import ScanTask
 from processor.errors import ContentChanged, Transient
+from processor.inboxes import Inboxes
 from processor.intake.sweep import look
+from processor.pulse import DaemonState, Pulse, Sign, signs, told
 from processor.records import ScanResult
 from processor.results.database import reading
 from tests.sample_readings import a_page, a_result
@@ -126,6 +130,54 @@ def test_results_that_are_away_pause_the_run(house: House) -> None:
     )
     assert outcome(visitor.watch()) == {"seen": 1, "done": 1}
     assert faults(house) == [("a.png", 1, 0)]
+
+
+def test_an_inbox_that_is_away_pauses_the_run_and_is_spoken_of(house: House) -> None:
+    away = house.inbox.with_name("away")
+    house.pulse = Pulse(house.database, once=False)
+
+    def the_sign() -> Sign:
+        (sign,) = signs(house.database)
+        return sign
+
+    def look() -> None:
+        visitor.wait_for(lambda: the_sign().state is DaemonState.PAUSED)
+        why = f"{house.inbox} is not there; its scans are waited for."
+        facts = the_sign().facts
+        seen.append((facts["paused"] == facts["away"] == facts["last_error"] == why, facts["paused"]))
+        verdict = judge([the_sign()], datetime.now(UTC))
+        seen.append((verdict.healthy and why in verdict.reason, verdict.reason))
+
+    seen: list[tuple[bool, str]] = []
+    visitor = Visitor(
+        house,
+        lambda: visitor.wait_for(lambda: (house.results / "numbers.csv").exists()),
+        lambda: house.inbox.rename(away),
+        look,
+        lambda: drop(away, "a.png", "1"),
+        lambda: away.rename(house.inbox),
+        lambda: visitor.wait_for(lambda: ended(house, "a.png")),
+        lambda: visitor.wait_for(lambda: the_sign().state is not DaemonState.PAUSED),
+    )
+    assert outcome(visitor.watch()) == {"seen": 1, "done": 1}
+    assert [held for held, _ in seen] == [True, True], seen
+    assert house.heard.said == [f"{house.inbox} is there again."]
+
+
+def test_one_of_two_inboxes_that_is_away_pauses_nothing(house: House, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    inboxes = Inboxes(
+        [house.inbox, other], accounts=Accounts(house.database, house.heard), listener=house.heard
+    )
+    assert (inboxes.reached(), inboxes.away) == ({house.inbox, other}, None)
+    other.rmdir()
+    assert (inboxes.reached(), inboxes.all_away) == ({house.inbox}, False)
+    facts = {"away": inboxes.away}
+    assert told(DaemonState.WATCHING, facts) == f"watching; {other} is not there; its scans are waited for."
+    other.mkdir()
+    assert (inboxes.reached(), inboxes.away) == ({house.inbox, other}, None)
+    assert house.heard.said == [f"{other} is there again."]
 
 
 def test_results_that_go_away_while_a_scan_is_read_do_not_come_up_anew(house: House) -> None:

@@ -196,6 +196,13 @@ def test_status_tells_what_ended_what_hangs_and_what_pauses(database: Engine, ca
     assert lines(text)["paused"] == "The disk is full."
 
 
+def test_an_inbox_that_is_away_is_a_line_of_its_own_where_the_others_are_read(
+    database: Engine, call: Call
+) -> None:
+    a_daemon(database, facts={"paused": None, "away": "/scans is not there."})
+    assert lines(call("status")[1])["away"] == "/scans is not there."
+
+
 def test_status_of_an_earlier_database(home: Path, call: Call) -> None:
     """Its tables stay as they are: only a run brings them up to date."""
     (home / "results").mkdir()

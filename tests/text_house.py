@@ -14,6 +14,7 @@ from processor.custody import Custody
 from processor.daemon import Daemon
 from processor.engines.tasks import ScanTask
 from processor.patience import Stop
+from processor.pulse import Pulse
 from processor.records import ScanResult
 from processor.results.database import open_database, reading, writing
 from processor.results.queries import Summary
@@ -40,6 +41,7 @@ class House:
         self.heard = Memory()
         self.read: Read = text_reader(self.settings)
         self.slots = 2
+        self.pulse: Pulse | None = None
         self.patience = 0.0
         """So long a run waits for what is due soon, in seconds."""
 
@@ -67,6 +69,7 @@ class House:
                 engine=SerialEngine(self.read, self.slots),
                 listener=self.heard,
                 stop=self.stop,
+                pulse=self.pulse,
                 patience_seconds=self.patience,
             )
             self.daemon, self.custody, self.tally = daemon, custody, custody.tally

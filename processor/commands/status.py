@@ -116,6 +116,8 @@ def _of_runs(runs: Sequence[Sign], now: datetime) -> Iterator[Line]:
 def _of_facts(facts: Facts) -> Iterator[Line]:
     if facts.get("paused"):
         yield "paused", str(facts["paused"])
+    elif facts.get("away"):
+        yield "away", str(facts["away"])
     if "workers" in facts:
         rate = f"{facts.get('scans_per_minute', 0):.1f} scans a minute"
         yield "", f"{facts['workers']} workers, model {facts.get('model')}, {rate}"
