@@ -189,6 +189,7 @@ def test_the_command_lists_and_puts_back(office: Office, processor: Command) -> 
     office.fail("bad.png")
     listed = processor("retry")
     assert listed.returncode == 0
+    assert "bad.png, failed at " in listed.stdout
     assert "bad.png is bad. Scan it again." in listed.stdout
     assert json.loads(processor("retry", "--json").stdout)["failed"][0]["id"] == 1
     done = processor("retry", "--failed")

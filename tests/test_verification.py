@@ -512,6 +512,7 @@ def test_verify_says_what_is_off_and_repair_mends_it(office: Office, processor: 
     found = processor("verify")
     assert found.returncode == 5
     assert "original not moved" in found.stdout
+    assert all(len(line) <= 80 or " " not in line.strip() for line in found.stdout.splitlines())
     assert "csv/mine.csv" in found.stdout
     mended = processor("verify", "--repair", "--json")
     assert mended.returncode == 5

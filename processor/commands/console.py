@@ -1,7 +1,9 @@
 """Where words go: data to stdout, all else to stderr; no control character of a file name to the terminal."""
 
 import json
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +19,10 @@ from processor.errors import DigitInboxError
 
 _UNBOUNDED = 100_000
 """Columns of a table that is piped into a file or another program: nothing may be cut there."""
+
+
+_NARROWEST = 30
+"""Columns that a text has at least, however narrow the terminal is."""
 
 
 class Words:
@@ -75,6 +81,29 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     if plain:
         console = Console(markup=False, highlight=False, emoji=False, width=_UNBOUNDED)
     console.print(_table(columns, rows, plain=plain))
+
+
+def print_entries(entries: Iterable[tuple[Sequence[object], Sequence[object]]]) -> None:
+    """Sentences on stdout, wrapped to the terminal, or to 80 columns where stdout is none.
+
+    Each entry begins with its marks, in columns; its texts stand beside them, each on lines of its own, and
+    an empty one is left out. No path is broken.
+    """
+    rows = [([_cell(mark) for mark in marks], [_cell(text) for text in texts]) for marks, texts in entries]
+    widths = [max(map(len, column)) for column in zip(*(marks for marks, _ in rows), strict=True)]
+    for marks, texts in rows:
+        head = "".join(f"{mark:<{width}}  " for mark, width in zip(marks, widths, strict=True))
+        wrapper = textwrap.TextWrapper(
+            width=max(shutil.get_terminal_size().columns, len(head) + _NARROWEST),
+            subsequent_indent=" " * len(head),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for text in filter(None, texts):
+            wrapper.initial_indent = head
+            for line in wrapper.wrap(text):
+                print_line(line)
+            head = wrapper.subsequent_indent
 
 
 def print_line(text: str = "") -> None:

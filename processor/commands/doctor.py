@@ -7,7 +7,7 @@ from typing import Any
 
 from processor.commands import checkup, checkup_database, checkup_machine
 from processor.commands.checkup import Check, Level
-from processor.commands.console import print_json, print_table
+from processor.commands.console import print_entries, print_json
 from processor.errors import DigitInboxError, Exit
 from processor.settings import LoadedSettings
 
@@ -36,9 +36,7 @@ def doctor(settings: LoadedSettings, *, as_json: bool) -> Exit:
     if as_json:
         print_json(_document(checks))
     else:
-        print_table(
-            ("", "check", "found", "what to do"), [(c.level, c.name, c.found, c.remedy) for c in checks]
-        )
+        print_entries(((c.level, c.name), (c.found, c.remedy)) for c in checks)
     return next((check.exit_code for check in checks if check.level is Level.FAULT), Exit.DONE)
 
 

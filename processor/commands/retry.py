@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Engine as Database
 from sqlalchemy import select
 
-from processor.commands.console import Words, print_json, print_table
+from processor.commands.console import Words, print_entries, print_json
 from processor.errors import BadCommand, BadScan, Exit, Transient
 from processor.intake import queue
 from processor.intake.queue import Enqueued
@@ -154,14 +154,12 @@ def _print_failed(rows: Sequence[Any], *, as_json: bool, words: Words) -> None:
     if not rows:
         words.say("No scan has failed.")
         return
-    print_table(
-        ("id", "file", "failed at", "because"),
-        [
-            (row.id, row.file, f"{row.finished_at:%Y-%m-%d %H:%M}" if row.finished_at else "", row.message)
-            for row in rows
-        ],
-    )
+    print_entries(((row.id,), (f"{row.file}{_failed_at(row)}", row.message)) for row in rows)
     words.say("`processor retry ID` tries some of them again, `processor retry --failed` all.")
+
+
+def _failed_at(row: Any) -> str:
+    return f", failed at {row.finished_at:%Y-%m-%d %H:%M} UTC" if row.finished_at else ""
 
 
 def _print(retried: Sequence[Retried], *, as_json: bool, words: Words) -> None:
@@ -173,6 +171,6 @@ def _print(retried: Sequence[Retried], *, as_json: bool, words: Words) -> None:
     if not retried:
         words.say("No scan has failed.")
         return
-    print_table(("id", "file", "", ""), [(o.scan_id, o.file, o.outcome, o.message) for o in retried])
+    print_entries(((one.scan_id, one.outcome), (one.file, one.message)) for one in retried)
     if len(retried) > counts["left"]:
         words.say("A daemon reads them when it next looks at the inbox; else `processor run --once` does.")

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from processor.commands import start
-from processor.commands.console import Words, print_json, print_line, print_pairs, print_table
+from processor.commands.console import Words, print_entries, print_json, print_line, print_pairs
 from processor.commands.progression import progress_bar
 from processor.errors import BadDatabase, Exit, Transient
 from processor.intake.queue import recover
@@ -106,10 +106,10 @@ def _fields(finding: Finding) -> dict[str, Any]:
 
 
 def _print(document: dict[str, Any], words: Words) -> None:
-    for name, action in (("repaired", "repair"), ("findings", "what to do")):
+    for name, told in (("repaired", "repaired"), ("findings", "found")):
         if document[name]:
-            columns = ("scan", name, "file", "found", "expected", *((action,) if name == "findings" else ()))
-            print_table(columns, [_row(finding)[: len(columns)] for finding in document[name]])
+            print_line(f"{told}:")
+            print_entries(_entry(finding, to_do=name == "findings") for finding in document[name])
             print_line()
     print_pairs({name: len(value) if isinstance(value, list) else value for name, value in document.items()})
     if not document["complete"]:
@@ -123,10 +123,13 @@ def _print(document: dict[str, Any], words: Words) -> None:
         )
 
 
-def _row(finding: dict[str, Any]) -> tuple[object, ...]:
+def _entry(finding: dict[str, Any], *, to_do: bool) -> tuple[tuple[object], list[str]]:
     """A hash is shown by its beginning, as in the names of files."""
-    told = (_SHA256.sub(_short, finding[name]) for name in ("found", "expected"))
-    return (finding["scan_id"], finding["kind"], finding["file"], *told, finding["remedy"])
+    pairs = ((name, _SHA256.sub(_short, finding[name])) for name in ("found", "expected"))
+    told = [f"{name}: {text}" for name, text in pairs if text]
+    of_scan = "" if finding["scan_id"] is None else f" (scan {finding['scan_id']})"
+    texts = [f"{finding['file']}{of_scan}", *told, *([finding["remedy"]] if to_do else [])]
+    return (finding["kind"],), texts
 
 
 _SHA256 = re.compile(r"\b[0-9a-f]{64}\b")
