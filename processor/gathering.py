@@ -121,8 +121,9 @@ def gather(
         used = [near[i] for i in punctuation.used]
         points = [left_out[i].box for i in used]
         specks = [left_out[i].box for i in near if not left_out[i].seen and i not in used]
-        missing = _may_lack_digits(number, page_digits, dividers, points, specks, lone)
-        numbers.append(_number(number, punctuation.text, punctuation.doubtful or missing, least))
+        against = _unclear(punctuation)
+        against = against or _may_lack_digits(number, page_digits, dividers, points, specks, lone)
+        numbers.append(_number(number, punctuation.text, against, least))
         if ink is not None and mask is not None and numbers[-1].status is Status.ACCEPTED:
             numbers[-1] = _unless_faint(numbers[-1], number.boxes, ink, mask, ruled)
         separators |= {i: _separates(left_out[i].box, number.boxes) for i in used}
@@ -223,6 +224,13 @@ def _as_seen(number: Written) -> str | None:
     return text if WRITTEN.fullmatch(text.removeprefix("-")) else None
 
 
+def _unclear(punctuation: Punctuation) -> Rejection | None:
+    """Why it is looked at what separates the digits of a number."""
+    if not punctuation.doubtful:
+        return None
+    return Rejection(Cause.SEPARATOR, "unclear marks between its digits", len(punctuation.used), 0)
+
+
 def _may_lack_digits(
     number: Written,
     page_digits: Sequence[Box],
@@ -230,14 +238,14 @@ def _may_lack_digits(
     points: Sequence[Box],
     specks: Sequence[Box],
     lone: Sequence[Box],
-) -> bool:
-    """Whether a digit of the number may have been lost; the marks `points` are its separators.
+) -> Rejection | None:
+    """Why a digit of the number may have been lost; the marks `points` are its separators.
 
     A field that was read as a whole, twice the same, lacks nothing but what neither reading was shown.
     """
     agreed = number.is_field and all(mark.differs == "" for mark, _ in number.digits)
     if agreed and not any(left.cause is Cause.STRUCK_OUT for left in number.line):
-        return False
+        return None
     unread = [o.box for o in number.line if o.seen and o.cause not in EXPLAINED and o.box not in points]
     return may_lack_digits(number.boxes, unread, page_digits, dividers, points, specks, lone)
 
@@ -309,24 +317,45 @@ def _rejected(reading: DigitReading, why: Rejection) -> DigitReading:
     return replace(reading, digit=None, status=Status.REJECTED, reason=str(why))
 
 
-def _number(number: Written, text: str, doubtful: bool, least: LeastSure) -> NumberReading:
-    """Digits of one number, as sure as all of them together; where one may be missing a person must look.
+def _number(number: Written, text: str, against: Rejection | None, least: LeastSure) -> NumberReading:
+    """Digits of one number, as sure as all of them together; `against` is why a person must look at them.
 
     `least` is the confidence from which a number that was read twice is sure, by its count of digits.
     """
-    marks = [mark for mark, _ in number.digits]
     digits = tuple(reading for _, reading in number.digits)
-    twice = all(mark.differs is not None for mark in marks)
-    sure = is_sure([d.confidence for d in digits], least.of(len(digits)) if twice else SURE_NUMBER)
-    accepted = sure and not doubtful and all(d.status is Status.ACCEPTED for d in digits)
+    reason = _unsure(number, least) or (None if against is None else str(against))
     return NumberReading(
         text=text,
-        confidence=round(float(np.prod([d.confidence for d in digits])), 4),
-        status=Status.ACCEPTED if accepted else Status.REVIEW,
+        confidence=_together(digits),
+        status=Status.ACCEPTED if reason is None else Status.REVIEW,
         box=Box.around(d.box for d in digits),
         digits=digits,
-        twice=_read_twice(marks),
+        twice=_read_twice([mark for mark, _ in number.digits]),
+        reason=reason,
     )
+
+
+def _unsure(number: Written, least: LeastSure) -> str | None:
+    """Why its digits are not sure enough: one of them alone, or else all of them together."""
+    digits = [reading for _, reading in number.digits]
+    together = _together(digits)
+    doubted = [(mark, digit) for mark, digit in number.digits if digit.status is not Status.ACCEPTED]
+    other = next((mark.differs for mark, _ in doubted if mark.differs), None)
+    if other is not None:
+        return str(Rejection(Cause.READ_TWICE, other, together, 1.0))
+    if doubted:
+        worst = min((digit for _, digit in doubted), key=lambda digit: digit.confidence)
+        return worst.reason or str(Rejection(Cause.UNCERTAIN, "confidence", worst.confidence, 1.0))
+    twice = all(mark.differs is not None for mark, _ in number.digits)
+    limit = least.of(len(digits)) if twice else SURE_NUMBER
+    if is_sure([digit.confidence for digit in digits], limit):
+        return None
+    return str(Rejection(Cause.UNCERTAIN, "confidence of all its digits", together, limit))
+
+
+def _together(digits: Sequence[DigitReading]) -> float:
+    """How sure all of `digits` are."""
+    return round(float(np.prod([digit.confidence for digit in digits])), 4)
 
 
 def _unless_faint(
@@ -337,4 +366,4 @@ def _unless_faint(
     if against is None:
         return number
     told = tuple(replace(d, status=Status.REVIEW, reason=str(against)) for d in number.digits)
-    return replace(number, status=Status.REVIEW, digits=told)
+    return replace(number, status=Status.REVIEW, digits=told, reason=str(against))

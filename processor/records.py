@@ -91,7 +91,7 @@ class Page:
 
 
 class Cause(StrEnum):
-    """What a rejected blob was taken for, or why a digit needs a person."""
+    """What a rejected blob was taken for, or why a digit or a number needs a person."""
 
     SPECK = "speck"
     RULED_LINE = "ruled line"
@@ -107,6 +107,7 @@ class Cause(StrEnum):
     FILLER = "filler"
     STRUCK_OUT = "struck out"
     PRINTED = "printed"
+    INCOMPLETE = "may lack digits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +184,8 @@ class TwoReadings:
 class NumberReading:
     """Neighbouring digits of one line, in writing order; `text` keeps separators that were recognised.
 
-    `twice` is what each of two readings makes of it; None where it was read once.
+    `twice` is what each of two readings makes of it; None where it was read once. `reason` says why a person
+    must look at it; None where nobody need.
     """
 
     text: str
@@ -193,6 +195,7 @@ class NumberReading:
     digits: tuple[DigitReading, ...]
     field: str | None = None
     twice: TwoReadings | None = None
+    reason: str | None = None
 
     @property
     def digits_only(self) -> str:

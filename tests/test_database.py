@@ -34,6 +34,7 @@ from processor.results.snapshot import copy_database
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 BOX = {"x": 1, "y": 2, "width": 3, "height": 4}
+UNSURE = "uncertain: confidence 0.6, limit 0.9"
 
 TABLES = {
     "refused_models": "id name reason in_use at",
@@ -43,14 +44,15 @@ TABLES = {
     "outputs": "id scan_id file sha256 bytes",
     "daemons": "id host pid once started_at beat_at state facts",
     "pages": "id scan_id page width height dpi skew_degrees form annotated",
-    "numbers": "id page_id position text digits confidence status field x y width height",
+    "numbers": "id page_id position text digits confidence status field x y width height reason",
     "digits": "id page_id number_id position digit confidence second second_confidence status reason "
     "x y width height",
     "corrections": "id digit_id number_id was now at by",
     "models": "name sha256 manifest first_used_at",
 }
 VIEWS = {
-    "readings": "file page position text digits confidence status field x y width height model scan_id",
+    "readings": "file page position text digits confidence status field x y width height model scan_id "
+    "reason",
     "digit_readings": "file page position digit confidence status reason x y width height number_id scan_id",
 }
 
@@ -92,7 +94,9 @@ def fill(engine: Engine) -> None:
             insert(pages), {"id": 1, "scan_id": 1, "page": 1, "width": 9, "height": 9, "skew_degrees": 0.0}
         )
         number = {"id": 1, "page_id": 1, "position": 1, "text": "7", "digits": "7"}
-        connection.execute(insert(numbers), {**number, "confidence": 0.6, "status": "review", **BOX})
+        connection.execute(
+            insert(numbers), {**number, "confidence": 0.6, "status": "review", "reason": UNSURE, **BOX}
+        )
         digit = {"page_id": 1, "position": 1, "confidence": 0.6, **BOX}
         connection.execute(
             insert(digits), {**digit, "id": 1, "number_id": 1, "digit": "7", "status": "review"}
@@ -121,7 +125,7 @@ class TestTables:
         fill(engine)
         with reading(engine) as connection:
             assert connection.execute(select(readings)).one() == (
-                *("a.png", 1, 1, "7", "7", 0.6, "review", None, 1, 2, 3, 4, "cnn-a", 1),
+                *("a.png", 1, 1, "7", "7", 0.6, "review", None, 1, 2, 3, 4, "cnn-a", 1, UNSURE),
             )
             rows = connection.execute(select(digit_readings).order_by(digit_readings.c.status)).all()
         assert [(r.digit, r.status, r.reason, r.number_id, r.scan_id) for r in rows] == [
@@ -135,10 +139,8 @@ class TestTables:
             connection.execute(update(digits).where(digits.c.id == 1).values(digit="1", status="corrected"))
             connection.execute(update(numbers).values(text="1", digits="1", status="corrected"))
         with reading(engine) as connection:
-            assert connection.execute(select(readings.c.digits, readings.c.status)).one() == (
-                "1",
-                "corrected",
-            )
+            told = select(readings.c.digits, readings.c.status, readings.c.reason)
+            assert connection.execute(told).one() == ("1", "corrected", None)
             of_number = select(digit_readings.c.digit).where(digit_readings.c.number_id == 1)
             assert connection.execute(of_number).scalar_one() == "1"
 

@@ -94,7 +94,7 @@ class TestReadings:
     def test_come_by_file_page_and_position(self, filled: Engine) -> None:
         found = readings(filled)
         columns = "file page position text digits confidence status field x y width height model scan_id"
-        assert list(found.columns) == columns.split()
+        assert list(found.columns) == [*columns.split(), "reason"]
         assert list(
             found[["file", "page", "position", "text", "digits"]].itertuples(index=False, name=None)
         ) == [

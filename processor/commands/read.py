@@ -148,6 +148,7 @@ def _document(page: PageReading) -> dict[str, Any]:
                 "confidence": number.confidence,
                 "status": number.status,
                 "field": number.field,
+                "reason": number.reason,
                 **_box_document(number.box),
                 "readings": [_digit_document(digit) for digit in number.digits],
             }

@@ -43,9 +43,8 @@ def results(
     with _closing(open_read_only(settings.database_url, older=True)) as database:
         frame = readings(database, file, status, moment)
     if form == "table":
-        shown = [
-            name for name in frame.columns if name not in ("x", "y", "width", "height", "model", "scan_id")
-        ]
+        hidden = ("x", "y", "width", "height", "model", "scan_id", "reason")
+        shown = [name for name in frame.columns if name not in hidden]
         cells = frame[shown].astype(object).where(frame[shown].notna(), None)
         _write_table(shown, cells.itertuples(index=False, name=None), output)
     else:
@@ -229,9 +228,13 @@ def _print_page(page: PageReport) -> None:
     print_line(f"Page {facts['page']}: {size}, annotated in {facts['annotated'] or 'no image'}")
     if page.numbers:
         print_table(
-            ("number", *_NUMBER_COLUMNS.split()[1:], "first reading", "", "second reading", "", "winner"),
+            (*_NUMBER_HEADS, "first reading", "", "second reading", "", "winner", "reason"),
             [
-                [*_cells(n.number, _NUMBER_COLUMNS), *_cells(n.twice or {}, _TWICE_COLUMNS)]
+                [
+                    *_cells(n.number, _NUMBER_COLUMNS),
+                    *_cells(n.twice or {}, _TWICE_COLUMNS),
+                    n.number["reason"],
+                ]
                 for n in page.numbers
             ],
         )
@@ -251,6 +254,7 @@ def _print_page(page: PageReport) -> None:
 
 
 _NUMBER_COLUMNS = "position text confidence status x y width height"
+_NUMBER_HEADS = ("number", *_NUMBER_COLUMNS.split()[1:])
 _TWICE_COLUMNS = "first first_confidence second second_confidence winner"
 _DIGIT_COLUMNS = "digit confidence second second_confidence third third_confidence status reason"
 _PLACE = "x y width height"

@@ -127,6 +127,7 @@ def _number_row(page_id: int, position: int, number: NumberReading) -> Row:
         "confidence": float(number.confidence),
         "status": number.status.value,
         "field": number.field,
+        "reason": number.reason,
         **_box_row(number.box),
     }
 

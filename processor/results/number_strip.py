@@ -31,13 +31,14 @@ def number_strip(
 ) -> Image.Image:
     """A picture of one number as it was stored (`number`, `digits`, `twice`: its rows) on its `page`: RGB.
 
-    Under the piece of the page stands the number as read, what each of two readings made of it, and a line
-    for each digit: the best three guesses with their confidences, its status, and the reason for that. The
-    piece is turned by so many quarters, counterclockwise.
+    Under the piece of the page stands the number as read, why a person must look at it, what each of two
+    readings made of it, and a line for each digit: the best three guesses with their confidences, its status,
+    and the reason for that. The piece is turned by so many quarters, counterclockwise.
     """
     boxes = [(box_of(digit), Status(digit["status"])) for digit in digits]
     picture = piece(page, box_of(number), boxes, turns, DIGIT_PIXELS)
-    told = [_read(number), *([_told(twice)] if twice else []), *map(_guesses, digits)]
+    why = [str(number["reason"])] if number.get("reason") else []
+    told = [_read(number), *why, *([_told(twice)] if twice else []), *map(_guesses, digits)]
     rows = [picture, *(caption(text, max(picture.shape[1], NARROWEST)) for text in told)]
     return Image.fromarray(stacked(rows, NARROWEST))
 

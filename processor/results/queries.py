@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, func, null, or_, select
 from sqlalchemy.exc import DBAPIError, ResourceClosedError
 
 from processor.errors import BadCommand, BadDatabase
@@ -160,7 +160,10 @@ def readings(
     if since is not None:
         query = query.where(view.scan_id.in_(select(scans.c.id).where(scans.c.finished_at >= since)))
     with reading(engine) as connection:
-        rows = connection.execute(query).all()
+        known = {c.name for c in columns_of(connection, readings_view)}
+        # An older database is asked as it is: it says of no number why a person must look.
+        asked = [c if c.name in known else null().label(c.name) for c in view]
+        rows = connection.execute(query.with_only_columns(*asked)).all()
     frame = pd.DataFrame.from_records([tuple(row) for row in rows], columns=list(view.keys()))
     return frame.astype({name: _FRAME_TYPES.get(c.type.python_type, "string") for name, c in view.items()})
 

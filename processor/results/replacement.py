@@ -230,6 +230,8 @@ def _number(report: NumberReport, own: tuple[DigitReading, ...] | None = None) -
         box=_box(row),
         digits=own if own is not None else tuple(_digit(digit) for digit in report.digits),
         field=row["field"],
+        # Who corrects a number with a program of before leaves the reason for looking at it.
+        reason=row["reason"] if row["status"] == Status.REVIEW else None,
         twice=_twice(report.twice) if report.twice else None,
     )
 

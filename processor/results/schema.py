@@ -22,6 +22,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    case,
     column,
     select,
     table,
@@ -139,6 +140,7 @@ numbers = Table(
     Column("status", String(16), nullable=False),
     Column("field", Text),
     *_box(),
+    Column("reason", Text),
     UniqueConstraint("page_id", "position", name="one_row_a_number"),
     # `status` sums up the doubt in what was accepted: the index holds all that it asks for.
     Index("numbers_by_certainty", "status", "confidence"),
@@ -238,12 +240,15 @@ two_readings = Table(
     Column("winner", String(16), nullable=False),
 )
 
+# What was corrected has no reason to be looked at any more, whoever corrected it.
+_OPEN = case((numbers.c.status == "review", numbers.c.reason))
+
 READINGS_QUERY = (
     select(
         *(scans.c.file, pages.c.page, numbers.c.position, numbers.c.text, numbers.c.digits),
         *(numbers.c.confidence, numbers.c.status, numbers.c.field),
         *(numbers.c.x, numbers.c.y, numbers.c.width, numbers.c.height),
-        *(scans.c.model, scans.c.id.label("scan_id")),
+        *(scans.c.model, scans.c.id.label("scan_id"), _OPEN.label("reason")),
     )
     .select_from(scans)
     .join(pages, pages.c.scan_id == scans.c.id)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from processor.records import Box, Mask
+from processor.records import Box, Cause, Mask, Rejection
 
 COMB_PITCH = 2.2
 """The cells of a comb are at most this many digit heights wide: so far apart are the middles of two 1s."""
@@ -76,8 +76,8 @@ def comb_lacks(
     others: Sequence[Box],
     dividers: Mask,
     lone: Sequence[Box] = (),
-) -> bool:
-    """Whether a number in a comb, one of its `digits` (left to right) to a cell, may go on.
+) -> Rejection | None:
+    """Why a number in a comb, one of its `digits` (left to right) to a cell, may go on; else None.
 
     It may where a cell was skipped, where an `unread` mark fills the cell beside it, or where one of the
     page's `others` stands in the cell beside it, so near that it would be of one comb were the steps even, or
@@ -86,23 +86,29 @@ def comb_lacks(
     """
     steps = np.diff(cells_of(digits, dividers))
     if (steps > 1).any():
-        return True
+        return Rejection(Cause.INCOMPLETE, "boxes in it that were not read", int(steps.max()) - 1, 0)
     height = float(np.median([box.height for box in digits]))
     pitch = COMB_PITCH * height
     if (steps < 1).any():
-        return any(_cells_apart(digits, box, pitch, dividers) == 1 for box in lone)
+        beside = any(_cells_apart(digits, box, pitch, dividers) == 1 for box in lone)
+        return _digit_away(1) if beside else None
     if any(_cells_apart(digits, box, SKIPPED * pitch, dividers) == SKIPPED for box in others):
-        return True
+        return _digit_away(SKIPPED)
     alike = [box for box in others if box.height <= FLAT * height]
     if any(_cells_apart(digits, box, max(pitch, COMB_PITCH * box.height), dividers) == 1 for box in alike):
-        return True
+        return _digit_away(1)
     if len(digits) < 2:
-        return False
+        return None
     width = round(float(np.median(np.diff([box.centre[0] for box in digits]))))
-    return any(
+    lacks = any(
         _cells_apart(digits, box, pitch, dividers) == 1 and _is_closed(digits, box, width, dividers)
         for box in unread
     )
+    return Rejection(Cause.INCOMPLETE, "boxes to a mark that was not read", 1, 1) if lacks else None
+
+
+def _digit_away(boxes: int) -> Rejection:
+    return Rejection(Cause.INCOMPLETE, "boxes to another digit", boxes, SKIPPED)
 
 
 def _cells_apart(digits: Sequence[Box], box: Box, reach: float, dividers: Mask) -> int:

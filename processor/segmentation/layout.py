@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from processor.records import Box, Mask
+from processor.records import Box, Cause, Mask, Rejection
 from processor.segmentation.combs import (
     COMB_PITCH,
     COMB_REACH,
@@ -185,8 +185,8 @@ def may_lack_digits(
     separators: Sequence[Box] = (),
     specks: Sequence[Box] = (),
     lone: Sequence[Box] = (),
-) -> bool:
-    """Whether the number with these `digits` and `separators` may go on: a person has to look.
+) -> Rejection | None:
+    """Why the number with these `digits` and `separators` may go on, and a person has to look; else None.
 
     It may where one of the `unread` marks stands close by, or so many `specks` as a digit that fell apart,
     where another of the page's digits stands a little too far away to be its own and no divider between (the
@@ -196,26 +196,36 @@ def may_lack_digits(
     """
     number = Box.around(digits)
     page_height, page_width = dividers.shape
-    if number.x <= 0 or number.y <= 0 or number.right >= page_width or number.bottom >= page_height:
-        return True
+    margin = min(number.x, number.y, page_width - number.right, page_height - number.bottom)
+    if margin <= 0:
+        return Rejection(Cause.EDGE, "pixels from the edge of the page", max(0, margin), 1)
     height = float(np.median([b.height for b in digits]))
     in_order = sorted(digits, key=_left)
     comb = cells_of(in_order, dividers)[-1] > 0
     gaps = [right.x - left.right for left, right in pairwise(sorted([*digits, *separators], key=_left))]
     if not comb and any(gap > WIDE_GAP * height for gap in gaps):
-        return True
-    if fell_apart(digits, specks, (COMB_PITCH if comb else LETTER_GAP) * height):
-        return True
+        return Rejection(Cause.INCOMPLETE, "gap in it, digit heights", max(gaps) / height, WIDE_GAP)
+    crumbs = fell_apart(digits, specks, (COMB_PITCH if comb else LETTER_GAP) * height)
+    if crumbs is not None:
+        return crumbs
     high = [box for box in unread if box.height >= PIECE * height]
     others = [box for box in page_digits if box not in digits and box.height >= PIECE * height]
     level = _beside(number, high, COMB_REACH * height), _beside(number, others, COMB_REACH * height)
     alone = [box for box in level[1] if box in lone]
-    if comb_lacks(in_order, *level, dividers, alone):
-        return True
-    near = _beside(number, level[0], LETTER_GAP * height) + _beside(number, level[1], OTHER_GAP * height)
+    lacks = comb_lacks(in_order, *level, dividers, alone)
+    if lacks is not None:
+        return lacks
     taller = [box for box in page_digits if box.height > DIGITS_ALIKE * height]
-    near += [box for box in taller if _beside(number, [box], OTHER_GAP * box.height)]
-    return any(comb or not _divided(number, box, dividers) for box in near)
+    near = [
+        *(("a mark that is no digit", box, LETTER_GAP, height) for box in level[0]),
+        *(("another digit", box, OTHER_GAP, height) for box in level[1]),
+        *(("a digit twice as high", box, OTHER_GAP, box.height) for box in taller),
+    ]
+    for what, box, limit, unit in near:
+        if _beside(number, [box], limit * unit) and (comb or not _divided(number, box, dividers)):
+            gap = max(number.x - box.right, box.x - number.right, 0)
+            return Rejection(Cause.INCOMPLETE, f"{what} beside it, digit heights", gap / unit, limit)
+    return None
 
 
 def _divided(one: Box, other: Box, dividers: Mask) -> bool:

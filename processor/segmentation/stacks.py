@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from processor.records import Box
+from processor.records import Box, Cause, Rejection
 
 GAP = 0.3
 """Between the pieces of a digit lies at most this share of their common height,"""
@@ -57,8 +57,8 @@ def line_stacks(boxes: Sequence[Box], digit_height: float) -> list[list[int]]:
     return sorted(joined, key=lambda s: (Box.around(boxes[i] for i in s).centre[0], boxes[s[0]].y))
 
 
-def fell_apart(digits: Sequence[Box], specks: Sequence[Box], reach: float) -> bool:
-    """Whether `specks` in a gap of a number's `digits`, or at most `reach` px beside it, may be a digit.
+def fell_apart(digits: Sequence[Box], specks: Sequence[Box], reach: float) -> Rejection | None:
+    """Why `specks` in a gap of a number's `digits`, or at most `reach` px beside it, may be a digit.
 
     They are where they cover as many rows as one that a faint pen or scan left in crumbs. A colon does not,
     nor do the specks over and under a digit, which are its own.
@@ -74,7 +74,10 @@ def fell_apart(digits: Sequence[Box], specks: Sequence[Box], reach: float) -> bo
         place = sum(box.centre[0] < at for box in digits)
         covered = rows.setdefault(place, np.zeros(number.height, np.bool_))
         covered[max(0, speck.y - number.y) : max(0, speck.bottom - number.y)] = True
-    return any(covered.sum() >= CRUMBS * height for covered in rows.values())
+    most = max((int(covered.sum()) for covered in rows.values()), default=0)
+    if not rows or most < CRUMBS * height:
+        return None
+    return Rejection(Cause.INCOMPLETE, "specks in it or beside it, digit heights", most / height, CRUMBS)
 
 
 def _table(boxes: Sequence[Box]) -> NDArray[np.float64]:

@@ -1,4 +1,6 @@
-"""What a daemon that is left alone needs: scans that wait, the files that were published, who runs."""
+"""What a daemon that is left alone needs: scans that wait, the files that were published, who runs.
+
+And why a person must look at a number."""
 
 from alembic import op
 from sqlalchemy import (
@@ -18,6 +20,14 @@ from sqlalchemy import (
 revision = "0002"
 down_revision = "0001"
 
+_READINGS = """
+    SELECT scans.file, pages.page, numbers.position, numbers.text, numbers.digits, numbers.confidence,
+        numbers.status, numbers.field, numbers.x, numbers.y, numbers.width, numbers.height,
+        scans.model, scans.id AS scan_id,
+        CASE WHEN (numbers.status = 'review') THEN numbers.reason END AS reason
+    FROM scans JOIN pages ON pages.scan_id = scans.id JOIN numbers ON numbers.page_id = pages.id
+"""
+
 
 def upgrade() -> None:
     """Adds columns with values that a program of before leaves right: it may still write meanwhile."""
@@ -28,6 +38,10 @@ def upgrade() -> None:
     op.create_index("scans_by_content", "scans", ["sha256"])
     op.drop_index("numbers_by_status", "numbers", if_exists=True)
     op.create_index("numbers_by_certainty", "numbers", ["status", "confidence"])
+    op.add_column("numbers", Column("reason", Text))
+    # A view cannot be given another column everywhere: it is made anew.
+    op.execute("DROP VIEW readings")
+    op.execute(f"CREATE VIEW readings AS {_READINGS}")
     op.create_table(
         "outputs",
         Column("id", Integer, primary_key=True),
