@@ -23,6 +23,7 @@ from processor.rejection.open_set import READ_ONCE, SURE_NUMBER, LeastSure, is_s
 from processor.rejection.printed import Figure, judge_numbers
 from processor.rejection.strokes import judge_struck
 from processor.segmentation.blobs import Blob
+from processor.segmentation.combs import cells_of
 from processor.segmentation.layout import may_lack_digits, split_numbers
 from processor.segmentation.separators import SMALL, WRITTEN, Punctuation, punctuate
 from processor.segmentation.splitting import stroke_width
@@ -117,7 +118,7 @@ def gather(
     numbers, separators = [], dict[int, Rejection]()
     for number in written:
         near = _punctuation_near(number, left_out, table, ink)
-        punctuation = _punctuated(number, [left_out[i].box for i in near])
+        punctuation = _punctuated(number, [left_out[i].box for i in near], dividers)
         used = [near[i] for i in punctuation.used]
         points = [left_out[i].box for i in used]
         specks = [left_out[i].box for i in near if not left_out[i].seen and i not in used]
@@ -203,13 +204,16 @@ def _punctuation_near(
     return near if ink is None else _as_dark(near, left_out, number.digits, ink)
 
 
-def _punctuated(number: Written, near: Sequence[Box]) -> Punctuation:
+def _punctuated(number: Written, near: Sequence[Box], dividers: Mask) -> Punctuation:
     """The number with those of the marks `near` it that separate its digits.
 
     Where their shapes do not tell, as where the dots of a dotted line stand between the digits, it is written
     as the second reading saw it, which was shown the same marks.
     """
-    found = punctuate(number.text, number.boxes, near, _stroke(number.digits) if near else 0.0)
+    if not near:
+        return Punctuation(number.text, (), False)
+    boxed = cells_of(number.boxes, dividers)[-1] > 0
+    found = punctuate(number.text, number.boxes, near, _stroke(number.digits), boxed=boxed)
     written = _as_seen(number) if found.doubtful else None
     return found if written is None else replace(found, text=written, doubtful=False)
 

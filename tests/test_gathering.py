@@ -1,6 +1,7 @@
 """Digits become numbers: combs, columns, scattered digits, separators, and what was struck out."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -162,6 +163,27 @@ def test_what_shapes_do_not_tell_the_second_reading_may(
     assert (rejected[0].reason or "").startswith("separator: ")
 
 
+@pytest.mark.parametrize(
+    ("before", "text"), [(["", "", ""], "125"), (["", "", "."], "12.5"), (["", ",", ""], "1,25")]
+)
+def test_a_fine_point_counts_where_the_second_reading_sees_it(before: list[str], text: str) -> None:
+    """Noise between the digits of 10 made an accepted 1.0 of it."""
+    dot = mark(Box(158, 136, 5, 4), SPECK)
+    seen = [replace(one, before=sign) for one, sign in zip(twice(row("125")), before, strict=True)]
+    assert [(n.text, n.status) for n in gathered(seen, [dot])[0]] == [(text, Status.ACCEPTED)]
+    assert [(n.text, n.status) for n in gathered(row("125"), [dot])[0]] == [("125", Status.REVIEW)]
+
+
+def test_a_point_between_the_boxes_of_a_row_is_asked_about() -> None:
+    edges = lines_of(*((92 + 50 * i, 90, 2, 60) for i in range(6)), at=blank())
+    dot = mark(Box(132, 132, 7, 8), SPECK)
+    numbers = gathered([*row("40721", pitch=50), dot], dividers=edges)[0]
+    assert [(n.text, n.status, n.reason) for n in numbers] == [
+        ("40721", Status.REVIEW, "separator: unclear marks between its digits 1, limit 0")
+    ]
+    assert texts(gathered([*row("40721", pitch=50), dot])[0]) != ["40721"]
+
+
 def test_what_shapes_do_tell_is_not_asked_again() -> None:
     seen = [replace(one, before="") for one in twice(row("125"))]
     assert texts(gathered(seen, [mark(Box(158, 136, 6, 14), SPECK)])[0]) == ["12,5"]
@@ -301,3 +323,72 @@ def test_a_comma_between_flat_digits_is_written() -> None:
     digits = [mark(Box(100, 100, 24, 40)), mark(Box(128, 116, 30, 24)), mark(Box(184, 117, 30, 22))]
     comma = mark(Box(166, 138, 6, 14), SPECK)
     assert texts(gathered(digits, [comma])[0]) == ["77,7"]
+
+
+# Why a number is looked at
+
+
+def why(*lines: list[Mark], **options: Any) -> list[str | None]:
+    """The reasons of the numbers of `lines`; one is accepted where there is none, and only there."""
+    numbers, _ = gathered(*lines, **options)
+    assert [n.reason is None for n in numbers] == [n.status is Status.ACCEPTED for n in numbers]
+    return [n.reason for n in numbers]
+
+
+def test_an_accepted_number_has_no_reason() -> None:
+    assert why(row("125"), row("48", 400)) == [None, None]
+
+
+def test_digits_that_are_not_sure_together_are_the_reason() -> None:
+    assert why(row("12345"), confidence=0.9) == ["uncertain: confidence of all its digits 0.591, limit 0.8"]
+    strict = LeastSure(few=1.0, several=0.98)
+    assert why(twice(row("12")), least=strict) == ["uncertain: confidence of all its digits 0.98, limit 1"]
+
+
+@pytest.mark.parametrize(
+    ("differs", "reason"),
+    [
+        ("", "uncertain: confidence 0.6, limit 0.9"),
+        ("173", "read otherwise a second time: 173 0.486, limit 1"),
+    ],
+)
+def test_another_reading_or_the_least_sure_digit_comes_before_what_may_be_missing(
+    differs: str, reason: str
+) -> None:
+    spaced = [replace(one, differs=differs) for one in [*row("12"), *row("5", 192)]]
+    readings = [doubted(one, confidence) for one, confidence in zip(spaced, (0.9, 0.6, 0.9), strict=True)]
+    (number,), _ = gather([spaced], [readings], blank(), blank(), one_number=True)
+    assert (number.status, number.reason) == (Status.REVIEW, reason)
+
+
+def doubted(one: Mark, confidence: float) -> DigitReading:
+    why = str(Rejection(Cause.UNCERTAIN, "confidence", confidence, 0.9))
+    return replace(reading(one, confidence), status=Status.REVIEW, reason=why)
+
+
+def test_what_may_lie_between_or_beside_the_digits_is_the_reason() -> None:
+    assert why(row("125"), [mark(Box(153, 142, 16, 10), SPECK)]) == [
+        "separator: unclear marks between its digits 1, limit 0"
+    ]
+    assert why([*row("12"), *row("5", 192)]) == ["may lack digits: gap in it, digit heights 0.9, limit 0.65"]
+    assert why([*row("12"), mark(Box(162, 100, 24, 40), UNLIKE)]) == [
+        "may lack digits: a mark that is no digit beside it, digit heights 0.15, limit 0.6"
+    ]
+    assert why(row("12"), row("7", 212))[0] == (
+        "may lack digits: another digit beside it, digit heights 1.4, limit 1.6"
+    )
+    crumbs = [mark(Box(170, 100 + 10 * i, 6, 8), SPECK) for i in range(4)]
+    assert why([*row("12"), *crumbs]) == [
+        "may lack digits: specks in it or beside it, digit heights 0.8, limit 0.5"
+    ]
+    assert why(row("12", x=0)) == ["cut off by the edge: pixels from the edge of the page 0, limit 1"]
+
+
+def test_the_boxes_of_a_row_that_were_not_read_are_the_reason() -> None:
+    edges = lines_of(*((92 + 50 * i, 90, 2, 60) for i in range(6)), at=blank())
+    skipped = [*row("12", pitch=50), *row("34", 250, pitch=50)]
+    assert why(skipped, dividers=edges) == ["may lack digits: boxes in it that were not read 1, limit 0"]
+    unread = mark(Box(250, 100, 24, 40), UNLIKE)
+    assert why([*row("123", pitch=50), unread], dividers=edges) == [
+        "may lack digits: boxes to a mark that was not read 1, limit 1"
+    ]

@@ -74,6 +74,22 @@ def test_what_is_no_separator_leaves_the_digits_as_they_are(mark: Box) -> None:
 
 
 @pytest.mark.parametrize(
+    ("side", "boxed", "doubtful"), [(6, False, False), (5, False, True), (6, True, True)]
+)
+def test_a_fine_point_may_be_dirt_and_one_between_boxes_a_piece_of_them(
+    side: int, boxed: bool, doubtful: bool
+) -> None:
+    mark = Box(gap(1) - 3, BASELINE - side, side, side)
+    found = punctuate("125", digits(3), [mark], STROKE, boxed=boxed)
+    assert (found.text, found.used, found.doubtful) == ("125" if doubtful else "12.5", (0,), doubtful)
+
+
+def test_a_comma_is_one_however_slender_also_between_boxes() -> None:
+    fine = Box(gap(1) - 1, BASELINE - 4, 3, 14)
+    assert punctuate("125", digits(3), [fine], STROKE, boxed=True).text == "12,5"
+
+
+@pytest.mark.parametrize(
     "marks",
     [
         [Box(gap(1) - 8, BASELINE + 2, 15, 9)],

@@ -28,6 +28,10 @@ TAIL = 0.12
 LYING = 0.55
 """A point is at least this share of its width high, and reaches less far below."""
 
+FINE = 0.15
+"""A point lower than this share of a digit's height may as well be dirt, or a dot of the line below: of 26
+points read on 167 climate cells the 7 that were written are from 0.29 on, and 19 dots of a line below."""
+
 DUST = 0.6
 """What is thinner than this share of the digits' stroke is dirt, whatever its shape."""
 
@@ -82,12 +86,15 @@ def hangs(box: Box, top: float, bottom: float, highest: float = 0.0) -> bool:
     return low and box.height <= SMALL * height and box.bottom >= bottom - SINKS * height
 
 
-def punctuate(digits: str, boxes: Sequence[Box], marks: Sequence[Box], stroke: float) -> Punctuation:
+def punctuate(
+    digits: str, boxes: Sequence[Box], marks: Sequence[Box], stroke: float, *, boxed: bool = False
+) -> Punctuation:
     """`digits`, written with a `stroke` px wide, and the separators among `marks`.
 
     `boxes` are the digits', from left to right. A mark in a gap is a comma where it is slender or reaches
     below the line, a point where it is round and stands on it; between the two nobody knows, nor where there
-    are several that make no number together. Fails on commas that touch a digit.
+    are several that make no number together, nor of a point that is fine or, where the digits are `boxed`
+    one by one, a piece of a box as well. Fails on commas that touch a digit.
     """
     height = float(np.median([b.height for b in boxes]))
     highest = float(max(b.height for b in boxes))
@@ -99,7 +106,8 @@ def punctuate(digits: str, boxes: Sequence[Box], marks: Sequence[Box], stroke: f
         used += inside
         chosen = _largest([marks[i] for i in inside])
         kind = _kind(chosen, bottom, height) if chosen else None
-        doubtful |= bool(inside) and kind is None
+        fine = chosen is not None and kind == "." and (boxed or chosen.height < FINE * height)
+        doubtful |= bool(inside) and (kind is None or fine)
         text += (kind or "") + digit
     if doubtful or not WRITTEN.fullmatch(text):
         return Punctuation(digits, tuple(used), True)
