@@ -8,8 +8,10 @@ STAMP  := $(VENV)/.installed
 
 run: $(STAMP)
 	$(BIN)/processor run --once examples || test $$? -eq 1
-	$(BIN)/processor results
-	@echo "Annotated pages: results/annotated   CSV: results/csv and results/numbers.csv   Database: results/results.db"
+	@echo; echo "The numbers of one of the samples, form.png:"
+	@$(BIN)/processor results --file form.png
+	@echo; echo "All numbers: $(BIN)/processor results, or results/numbers.csv; those of one scan: results/csv"
+	@echo "Pages with what was read drawn onto them: results/annotated   Database: results/results.db"
 
 test: lint unit
 
