@@ -76,9 +76,12 @@ def stored(home: Path) -> Path:
     (home / "results").mkdir()
     database = open_database(f"sqlite:///{home / 'results' / 'results.db'}")
     results = {
-        "form.png": a_result(
-            a_page(a_number("007"), a_number("12", Status.REVIEW, confidence=0.5), rejected=(a_blob(),)),
-            a_page(a_number("3", field="total"), page=2, dpi=None),
+        "form.png": replace(
+            a_result(
+                a_page(a_number("007"), a_number("12", Status.REVIEW, confidence=0.5), rejected=(a_blob(),)),
+                a_page(a_number("3", field="total"), page=2, dpi=None),
+            ),
+            seconds=0.2500000004,
         ),
         NASTY: replace(a_result(a_page(a_number("45"))), seconds=0.75),
     }
@@ -246,6 +249,19 @@ def test_results_as_a_table_shows_every_number_whole(call: Call) -> None:
     assert len(rows) == 5
     assert rows[0].split() == ["file", "page", "position", "text", "digits", "confidence", "status", "field"]
     assert any(row.split()[:5] == ["form.png", "1", "1", "007", "007"] for row in rows)
+
+
+@pytest.mark.usefixtures("stored")
+def test_a_column_that_no_number_has_is_left_out_on_the_screen_alone(call: Call) -> None:
+    nasty = ("results", "--file", "*x.png")
+    _, out, _ = call(*nasty)
+    assert out.splitlines()[0].split()[-1] == "status"
+    assert "45" in out
+    assert list(json.loads(call(*nasty, "--format", "json")[1])[0]) == list(
+        json.loads(call("results", "--format", "json")[1])[0]
+    )
+    assert "field" in call(*nasty, "--format", "csv")[1].splitlines()[0].split(",")
+    assert "field" not in call("results", "--file", "nothing")[1]
 
 
 @pytest.mark.usefixtures("stored")
@@ -427,6 +443,8 @@ def test_show_tells_all_of_one_scan(call: Call) -> None:
     assert code == 0
     for words in ("sha256", "Page 1: 2480 x 3508 px, 300 dpi", "Page 2:", "007", "speck", "review"):
         assert words in out
+    assert re.search(r"^finished_at +2026-03-01 12:00:00 UTC$", out, re.MULTILINE)
+    assert re.search(r"^seconds +0\.25$", out, re.MULTILINE)
     document = json.loads(call("show", "form.png", "--json")[1])
     assert [[number["text"] for number in page["numbers"]] for page in document["pages"]] == [
         ["007", "12"],
@@ -435,6 +453,19 @@ def test_show_tells_all_of_one_scan(call: Call) -> None:
     assert document["pages"][0]["numbers"][0]["digits"][0]["second"] == "7"
     assert document["pages"][0]["rejected"][0]["reason"].startswith("speck")
     assert document["finished_at"] == "2026-03-01T12:00:00Z"
+
+
+def test_show_tells_why_a_number_is_in_review(call: Call, home: Path) -> None:
+    (home / "results" / "results.db").unlink(missing_ok=True)
+    scan = home / "doubtful.png"
+    scan.write_bytes(b"never decoded")
+    why = "may lack digits: gap in it, digit heights 0.9, limit 0.65"
+    keep(home, scan, replace(a_number("12", Status.REVIEW), reason=why), a_number("7"))
+    assert call("show", "doubtful.png")[1].count(why) == 1
+    document = json.loads(call("show", "doubtful.png", "--json")[1])
+    assert [number["reason"] for number in document["pages"][0]["numbers"]] == [why, None]
+    as_csv = call("results", "--format", "csv")[1].splitlines()
+    assert [line.split(",", 14)[14] for line in as_csv] == ["reason", f'"{why}"', ""]
 
 
 def test_show_saves_a_picture_of_every_number(call: Call, home: Path) -> None:

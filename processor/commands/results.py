@@ -43,7 +43,9 @@ def results(
     with _closing(open_read_only(settings.database_url, older=True)) as database:
         frame = readings(database, file, status, moment)
     if form == "table":
-        hidden = ("x", "y", "width", "height", "model", "scan_id", "reason")
+        hidden = ["x", "y", "width", "height", "model", "scan_id", "reason"]
+        if frame["field"].isna().all():
+            hidden.append("field")
         shown = [name for name in frame.columns if name not in hidden]
         cells = frame[shown].astype(object).where(frame[shown].notna(), None)
         _write_table(shown, cells.itertuples(index=False, name=None), output)
@@ -92,7 +94,7 @@ def show(settings: LoadedSettings, file: str, *, as_json: bool, save: Path | Non
     if as_json:
         print_json({**found.scan, "pages": [_page_document(page) for page in found.pages]})
         return
-    print_pairs({name: value for name, value in found.scan.items() if value is not None})
+    print_pairs({name: _shown(value) for name, value in found.scan.items() if value is not None})
     for page in found.pages:
         _print_page(page)
 
@@ -218,6 +220,13 @@ def _page_document(page: PageReport) -> dict[str, Any]:
 
 def _without_key(twice: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return {name: value for name, value in twice.items() if name != "number_id"} if twice else None
+
+
+def _shown(value: object) -> object:
+    """Moments to the second, and durations to a hundredth of one: nobody reads more of them."""
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return f"{value:.2f}" if isinstance(value, float) else value
 
 
 def _print_page(page: PageReport) -> None:
