@@ -12,7 +12,10 @@ from PIL import Image
 from processor.commands.console import Words
 from processor.commands.read import read
 from processor.errors import BadCommand, Exit
+from processor.records import Cause
 from processor.settings import load
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
 @pytest.fixture
@@ -70,3 +73,17 @@ def test_pictures_are_not_saved_where_they_would_be_read(home: Path, page: Path,
     with pytest.raises(BadCommand, match="lies in the inbox"):
         read(load(), [page], as_json=True, save=Path(save), words=Words())
     assert list((home / "inbox").iterdir()) == []
+
+
+def test_it_is_told_why_a_number_is_in_review_and_of_no_other(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = home / "table.png"
+    with Image.open(EXAMPLES / "climate.tif") as scan:
+        scan.crop((180, 390, scan.width - 180, 840)).save(table)
+    (told,) = read_as_json(capsys, table)[1]
+    numbers = [number for page in told["pages"] for number in page["numbers"]]
+    assert {number["status"] for number in numbers} == {"accepted", "review"}
+    for number in numbers:
+        assert (number["reason"] is None) == (number["status"] == "accepted")
+        assert number["reason"] is None or number["reason"].split(":")[0] in set(Cause)

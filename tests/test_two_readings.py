@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 
 from processor.intake.queue import claim, enqueue, finish
 from processor.records import Box, NumberReading, Page, Status, TwoReadings, Winner
@@ -19,9 +19,11 @@ from processor.results.number_strip import number_strip, quarter_turns
 from processor.results.queries import run_select, scan_report
 from processor.results.rejected_sheet import COLUMNS, MOST_MARKS, rejected_sheet
 from processor.results.replacement import stored_reading, stored_scans
+from processor.results.schema import numbers
 from tests.sample_readings import a_blob, a_digit, a_number, a_page, a_result
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+UNSURE = "uncertain: confidence of all its digits 0.81, limit 0.93"
 TWICE = TwoReadings(
     first="1250", first_confidence=0.31, second="1256", second_confidence=0.88, winner=Winner.SECOND
 )
@@ -86,6 +88,22 @@ def test_what_was_stored_is_read_back(engine: Engine) -> None:
     store(engine, kept, a_number("7"))
     (page,) = stored_reading(engine, stored_scans(engine, [])[0])
     assert [number.twice for number in page.numbers] == [kept.twice, None]
+
+
+@pytest.mark.parametrize(("status", "shown"), [(Status.REVIEW, UNSURE), (Status.CORRECTED, None)])
+def test_a_number_keeps_why_it_is_looked_at_until_a_person_corrects_it(
+    engine: Engine, url: str, status: Status, shown: str | None
+) -> None:
+    store(engine, replace(read_twice(), reason=UNSURE), a_number("7"))
+    with writing(engine) as connection:
+        where = numbers.c.text == "1256"
+        connection.execute(update(numbers).where(where).values(status=status.value))
+    only = open_read_only(url)
+    told = run_select(only, "SELECT text, reason FROM readings ORDER BY position")[1]
+    only.dispose()
+    (page,) = stored_reading(engine, stored_scans(engine, [])[0])
+    assert told == [(number.text, number.reason) for number in page.numbers]
+    assert told == [("1256", shown), ("7", None)]
 
 
 def test_a_rejected_mark_keeps_what_it_looks_like(engine: Engine) -> None:
@@ -158,6 +176,10 @@ def test_the_strip_of_a_number_has_a_line_for_its_two_readings() -> None:
     }
     one, two = (number_strip(page(), number | place, [], told) for told in (None, row))
     assert 10 < two.height - one.height < 40
+    why, no_reason = (number_strip(page(), number | place | {"reason": r}, []) for r in (UNSURE, None))
+    assert 10 < why.height - no_reason.height < 40
+    assert ink(why) > ink(no_reason) + 200
+    assert np.array_equal(np.asarray(no_reason), np.asarray(one))
 
 
 @pytest.mark.parametrize(

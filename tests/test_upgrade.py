@@ -329,7 +329,9 @@ def test_sums_readings_and_queries_are_had_of_it_as_it_is(old: Path) -> None:
         connection.executescript(EARLIER_STILL)
     only = open_read_only(url_of(old), older=True)
     assert (summary(only).seen, summary(only).numbers, refusal(only)) == (5, 2, None)
-    assert list(readings(only, "a.p*", since=NOW - timedelta(days=9))["text"]) == ["1256", "7"]
+    found = readings(only, "a.p*", since=NOW - timedelta(days=9))
+    assert list(found["text"]) == ["1256", "7"]
+    assert found["reason"].isna().all()
     with reading(only) as transaction:
         assert columns_of(transaction, two_readings) == []
     assert run_select(only, "SELECT digits FROM readings ORDER BY position")[1] == [("1256",), ("7",)]
