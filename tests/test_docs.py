@@ -447,4 +447,14 @@ def test_no_text_names_a_place_on_somebodys_machine() -> None:
         assert found is None, f"{file}: {found}"
 
 
-_OURS = {"benchmarks", "deploy", "docs", "examples", "models_archive", "processor", "tests", "training", ".ci"}
+_OURS = {
+    "benchmarks",
+    "deploy",
+    "docs",
+    "examples",
+    "models_archive",
+    "processor",
+    "tests",
+    "training",
+    ".ci",
+}
