@@ -184,9 +184,9 @@ class TestExport:
 
     def test_csv_is_what_the_scan_has_and_the_scan_beside_it(self, frame: pd.DataFrame) -> None:
         assert rendered(frame, "csv").decode() == (
-            HEAD.strip() + ",scan_id\n"
-            "sub/ü.png,1,1,007,007,0.9000,accepted,year,1,2,3,4,cnn-a,1\n"
-            "sub/ü.png,1,2,'=1,1,0.9877,accepted,,1,2,3,4,cnn-a,1\n"
+            HEAD.strip() + ",scan_id,reason\n"
+            "sub/ü.png,1,1,007,007,0.9000,accepted,year,1,2,3,4,cnn-a,1,\n"
+            "sub/ü.png,1,2,'=1,1,0.9877,accepted,,1,2,3,4,cnn-a,1,\n"
         )
 
     def test_json_is_a_list_of_rows(self, frame: pd.DataFrame) -> None:
@@ -195,7 +195,7 @@ class TestExport:
         assert first == {
             **{"file": "sub/ü.png", "page": 1, "position": 1, "text": "007", "digits": "007"},
             **{"confidence": 0.9, "status": "accepted", "field": "year", "x": 1, "y": 2, "width": 3},
-            **{"height": 4, "model": "cnn-a", "scan_id": 1},
+            **{"height": 4, "model": "cnn-a", "scan_id": 1, "reason": None},
         }
         assert (second["text"], second["field"], second["confidence"]) == ("=1", None, 0.98765)
         assert "sub/ü.png" in text
@@ -210,7 +210,7 @@ class TestExport:
         export(frame.iloc[:0], format, tmp_path / "empty")
         data = (tmp_path / "empty").read_bytes()
         if format == "csv":
-            assert data.decode() == HEAD.strip() + ",scan_id\n"
+            assert data.decode() == HEAD.strip() + ",scan_id,reason\n"
         elif format == "json":
             assert json.loads(data) == []
         else:
