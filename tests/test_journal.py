@@ -3,6 +3,7 @@
 import logging
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -15,7 +16,7 @@ from sqlalchemy import select
 from processor.errors import BadDatabase
 from processor.mounts import file_system
 from processor.results.database import journal_mode, open_database, open_read_only, reading, writing
-from processor.results.journal import unfit_for_wal
+from processor.results.journal import enter_wal, unfit_for_wal
 from processor.results.schema import models, readings
 from tests.test_database import fill, url_of
 
@@ -238,3 +239,20 @@ class TestWhatAReaderLeaves:
             assert connection.execute(select(readings.c.digits)).scalar_one() == "8"
         only.dispose()
         assert {name: (crashed / name).read_bytes() for name in left} == left
+
+
+def test_a_writer_in_the_way_of_the_wal_is_waited_for(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("CREATE TABLE theirs (turn INTEGER)")
+        done = threading.Timer(0.2, other.execute, ["COMMIT"])
+        done.start()
+        assert enter_wal(path, busy_seconds=10) is None
+        done.join()
+
+
+def test_a_writer_that_stays_is_not_waited_for_longer_than_asked(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            enter_wal(path, busy_seconds=0.05)

@@ -7,12 +7,15 @@ all. SQLite itself finds out too late, or never (https://sqlite.org/wal.html#som
 
 import os
 import sqlite3
+import time
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 from processor.mounts import NETWORK_FILE_SYSTEMS, file_system
 
 WAL = "wal"
+
+AGAIN_SECONDS = 0.02
 
 _VERSION_BYTES = slice(18, 20)
 _OF_SHARED_MEMORY = ("SQLITE_IOERR_SHM", "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PROTOCOL")
@@ -43,11 +46,28 @@ def unfit_for_wal(path: Path) -> str | None:
 def enter_wal(path: Path, busy_seconds: float) -> str | None:
     """Puts the database into WAL mode; gives why not, as `unfit_for_wal`, where SQLite answers otherwise.
 
-    Raises sqlite3.Error.
+    It waits `busy_seconds` for other connections. Raises sqlite3.Error.
     """
+    until = time.monotonic() + busy_seconds
     with closing(sqlite3.connect(path, timeout=busy_seconds)) as connection:
-        answer = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        while (answer := _enter_wal(connection)) is None and time.monotonic() < until:
+            time.sleep(AGAIN_SECONDS)
+        answer = answer or connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     return None if answer == WAL else f"lies where SQLite keeps to its {answer} journal"
+
+
+def _enter_wal(connection: sqlite3.Connection) -> str | None:
+    """What SQLite answers; `None` where another connection is in its way.
+
+    For that it does not wait by itself: of two processes that start at once on a new database, each could be
+    waiting for the other.
+    """
+    try:
+        return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+    except sqlite3.OperationalError as error:
+        if not error.sqlite_errorname.startswith("SQLITE_BUSY"):
+            raise
+        return None
 
 
 def leave_wal(path: Path, busy_seconds: float) -> None:
