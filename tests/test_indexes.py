@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, create_mock_engine, event, make_url
 
 from processor.intake import queue
 from processor.intake.standing import next_due, standings
@@ -14,6 +14,7 @@ from processor.records import Status
 from processor.results.database import open_database, writing
 from processor.results.ledger import PublishedFile, store_outputs
 from processor.results.queries import scan_report, summary
+from processor.results.schema import metadata
 from tests.sample_readings import a_blob, a_number, a_page, a_result
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -107,3 +108,13 @@ def test_the_first_in_order_is_found_without_sorting(engine: Engine, name: str) 
     show(engine, 1)
     for statement, steps in plans(engine, ASKED[name]).items():
         assert not [step for step in steps if "TEMP B-TREE" in step], statement
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "postgresql+psycopg://"])
+def test_one_content_is_read_once_on_every_database_and_its_duplicates_are_many(url: str) -> None:
+    told: list[str] = []
+    dialect = make_url(url).get_dialect()()
+    server = create_mock_engine(url, lambda sql, *_, **__: told.append(str(sql.compile(dialect=dialect))))
+    metadata.create_all(server, checkfirst=False)
+    made = "CREATE UNIQUE INDEX one_reading_a_content ON scans (sha256) WHERE state != 'duplicate'"
+    assert [sql for sql in told if "one_reading_a_content" in sql] == [made]

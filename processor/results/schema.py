@@ -8,6 +8,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Connection,
     DateTime,
     Dialect,
     Float,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     UniqueConstraint,
     case,
     column,
+    event,
     select,
     table,
     text,
@@ -100,13 +102,19 @@ scans = Table(
     Index("scans_by_finish", "finished_at"),
     Index("scans_by_first", "duplicate_of"),
 )
-Index(
-    "one_reading_a_content",
-    scans.c.sha256,
-    unique=True,
-    sqlite_where=scans.c.state != "duplicate",
-    postgresql_where=scans.c.state != "duplicate",
-)
+_IS_FIRST = scans.c.state != "duplicate"
+_one_reading = Index("one_reading_a_content", scans.c.sha256, unique=True, sqlite_where=_IS_FIRST)
+
+
+@event.listens_for(scans, "before_create")
+def _leave_duplicates_out(_: Table, connection: Connection, **__: object) -> None:
+    """Gives PostgreSQL the same condition, when the table is made there.
+
+    Named above, it would import all drivers of PostgreSQL, which each `processor status` would wait for.
+    """
+    if connection.dialect.name == "postgresql":
+        _one_reading.dialect_kwargs["postgresql_where"] = _IS_FIRST
+
 
 pages = Table(
     "pages",
