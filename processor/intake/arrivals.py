@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from processor.intake.folders import Folders
 from processor.intake.names import Ignored
 from processor.intake.pace import Pace
 from processor.intake.stability import Stability
@@ -50,6 +51,7 @@ class Arrivals:
         self._warned: set[str] = set()
         self._missed: set[str] = set()
         self._ignored = Ignored(intake.ignore)
+        self._folders = Folders()
         self._told: dict[Path, tuple[int, int]] = {}
         self._unsettled: dict[Path, Found] = {}
         self._next_settled = float("inf")
@@ -147,6 +149,7 @@ class Arrivals:
     def _listed(self) -> Iterator[Found]:
         warnings: set[str] = set()
         self._missed = set()
+        self._folders.begin(place.path for place in self._places)
         for place in self._places:
             if place.named is None:
                 yield from sweep(
@@ -157,11 +160,13 @@ class Arrivals:
                     skip=self._own,
                     warn=warnings.add,
                     miss=self._missed.add,
+                    folders=self._folders,
                 )
             else:
                 found = look(place.path, place.root, place.named, warnings.add, named=True)
                 if found is not None:
                     yield found
+        self._folders.end()
         # The same pipe lies there at every look; it is spoken of once.
         warnings |= self._missed
         for text in sorted(warnings - self._warned):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from processor.intake.folders import Folders, is_folder
 from processor.intake.names import Ignored, is_foreign_folder, is_scan_name
 from processor.intake.opening import open_below, open_regular
 from processor.results.publish import file_name
@@ -41,16 +42,19 @@ def sweep(
     skip: Iterable[Path] = (),
     warn: Warn,
     miss: Warn | None = None,
+    folders: Folders | None = None,
 ) -> Iterator[Found]:
     """Every scan below `folder` in the inbox `root`, ordered by name, without the folders in `skip`.
 
     `warn` hears what is named like a scan and is left alone (links, pipes, devices), and that `ignore` leaves
-    nothing; `miss`, if it is another, which folders could not be listed.
+    nothing; `miss`, if it is another, which folders could not be listed. `folders` remembers them.
     """
     ignore = ignore or Ignored()
     kept = ignored = 0
     below = len(os.path.join(root, ""))  # noqa: PTH118  (the root with its slash, "/" too)
-    for path in _walk(str(folder), recursive, frozenset(map(str, skip)), warn, miss or warn):
+    for path in _walk(
+        str(folder), recursive, frozenset(map(str, skip)), folders or Folders(), warn, miss or warn
+    ):
         if not is_scan_name(path.rpartition(os.sep)[2]):
             continue
         file = path[below:].replace(os.sep, "/")
@@ -132,12 +136,14 @@ def fingerprint(found: Found) -> tuple[str, str | None]:
     return hashlib.sha256(os.fsencode(known)).hexdigest(), fault
 
 
-def _walk(folder: str, recursive: bool, skip: frozenset[str], warn: Warn, miss: Warn) -> Iterator[str]:
+def _walk(
+    folder: str, recursive: bool, skip: frozenset[str], folders: Folders, warn: Warn, miss: Warn
+) -> Iterator[str]:
     """Everything below `folder` that is no folder, in the order of the names.
 
     Without recursion: whoever may drop folders can nest them deeper than Python's stack is.
     """
-    levels = [iter(_entries(folder, miss, inner=False))]
+    levels = [iter(_entries(folders, folder, miss, inner=False))]
     while levels:
         entry = next(levels[-1], None)
         if entry is None:
@@ -145,28 +151,20 @@ def _walk(folder: str, recursive: bool, skip: frozenset[str], warn: Warn, miss: 
         elif _is_link_to_folder(entry):
             if recursive and not is_foreign_folder(entry.name):
                 warn(f"{entry.path} is a link to a folder and was left alone.")
-        elif not _is_folder(entry):
+        elif not is_folder(entry):
             yield entry.path
         elif recursive and not is_foreign_folder(entry.name) and entry.path not in skip:
-            levels.append(iter(_entries(entry.path, miss)))
+            levels.append(iter(_entries(folders, entry.path, miss)))
 
 
-def _entries(folder: str, miss: Warn, *, inner: bool = True) -> list["os.DirEntry[str]"]:
+def _entries(folders: Folders, folder: str, miss: Warn, *, inner: bool = True) -> list["os.DirEntry[str]"]:
     try:
-        with os.scandir(folder) as listing:
-            return sorted(listing, key=lambda entry: entry.name)
+        return folders.entries(folder)
     except OSError as error:
         # An inner folder that was moved away since the one above it was listed is no fault.
         if not (inner and isinstance(error, FileNotFoundError)):
             miss(f"{folder} cannot be listed: {error.strerror}.")
         return []
-
-
-def _is_folder(entry: "os.DirEntry[str]") -> bool:
-    try:
-        return entry.is_dir(follow_symlinks=False)
-    except OSError:
-        return False
 
 
 def _is_link_to_folder(entry: "os.DirEntry[str]") -> bool:
