@@ -1,4 +1,4 @@
-"""What lies in each folder of an inbox; folders that held only folders are not listed again until they changed.
+"""What lies in each folder of an inbox; one that held only folders is not listed again until it changed.
 
 An inbox that is filled by year, month and day is mostly such folders, and is listed once a minute for a year.
 """
