@@ -27,6 +27,7 @@ from processor.segmentation.combs import cells_of
 from processor.segmentation.layout import may_lack_digits, split_numbers
 from processor.segmentation.separators import SMALL, WRITTEN, Punctuation, punctuate
 from processor.segmentation.splitting import stroke_width
+from processor.stages import stage
 from processor.words import Mark
 
 PUNCTUATION = (Cause.SPECK, Cause.MARK, Cause.SEPARATOR, Cause.RULED_LINE, Cause.UNLIKE_DIGIT)
@@ -80,6 +81,7 @@ class Written:
         return _boxes(self.digits)
 
 
+@stage("numbers")
 def gather(
     found: Sequence[Sequence[Mark]],
     readings: Sequence[Sequence[DigitReading]],

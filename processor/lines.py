@@ -17,6 +17,7 @@ from processor.segmentation.separators import NARROW, SMALL, hangs
 from processor.segmentation.spelling import Step
 from processor.segmentation.splitting import split, stroke_width
 from processor.segmentation.stacks import line_stacks
+from processor.stages import stage
 from processor.words import Mark, Seen, without_words
 
 Classify = Callable[[Sequence[Gray]], tuple[NDArray[np.float32], NDArray[np.float32]]]
@@ -184,6 +185,7 @@ class Proposals:
         return dict(zip(self.line.blobs, self.line.judged, strict=True))
 
 
+@stage("cuts")
 def propose_lines(lines: Sequence[Line], ink: Gray, classify: Classify) -> list[Proposals]:
     """All that the lines may hold; `ink` is the page's (H, W) ink.
 
@@ -200,6 +202,7 @@ def propose_lines(lines: Sequence[Line], ink: Gray, classify: Classify) -> list[
     ]
 
 
+@stage("paths")
 def read_lines(proposed: Sequence[Proposals]) -> list[list[Mark]]:
     """The digits and the marks left out on the best path of each line, left to right."""
     best = [_best(proposals) for proposals in proposed]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from processor.lines import Classify
 from processor.records import Box, CutOut, Gray
 from processor.segmentation.blobs import Blob
+from processor.stages import stage
 
 FEWEST = 12
 """Pages of fewer marks stay as they are: chance could turn them."""
@@ -59,6 +60,7 @@ NEXT = 0.8
 """The next character stands at most this share of its height away."""
 
 
+@stage("which way up")
 def quarter_turns(blobs: Sequence[Blob], ink: Gray, classify: Classify) -> int:
     """By how many quarters the page must be turned clockwise until its writing stands upright: 0 to 3.
 

@@ -49,6 +49,7 @@ from processor.segmentation.blobs import Blob, find_blobs
 from processor.segmentation.cutouts import LEVEL, one_line
 from processor.segmentation.layout import group_lines, reading_order
 from processor.settings import LoadedSettings
+from processor.stages import each, stage
 from processor.words import Mark
 
 GRAIN = 0.12
@@ -75,8 +76,10 @@ class Reader:
 
     def classify(self, cut_outs: Sequence[Gray]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Cut-outs to glyphs (N, 28, 28) float32 and probabilities (N, 11) float32."""
-        glyphs = batch(cut_outs)
-        return glyphs[:, 0], self.classifier.probabilities(glyphs)
+        with stage("glyphs"):
+            glyphs = batch(cut_outs)
+        with stage("first network"):
+            return glyphs[:, 0], self.classifier.probabilities(glyphs)
 
 
 def load_reader(settings: LoadedSettings, folder: Path | None = None) -> Reader:
@@ -96,6 +99,7 @@ def load_reader(settings: LoadedSettings, folder: Path | None = None) -> Reader:
     )
 
 
+@stage("lines")
 def read_page(page: Page, reader: Reader) -> PageReading:
     """Everything that is read from one page, with every box on the page as it came."""
     paper, blobs = _upright(page, reader)
@@ -175,7 +179,8 @@ def process(
     name = output_name(file, sha256)
     pages: list[PageReading] = []
     staged: list[StagedFile] = []
-    for page in decode(_content(source, sha256), file, values.limits, values.intake.pdf_dpi):
+    data = _content(source, sha256)
+    for page in each("decoded", decode(data, file, values.limits, values.intake.pdf_dpi)):
         now_at(page=page.number)
         kept = [number for place, number in corrected if place == page.number]
         reading = keep_corrected(file, read_page(page, reader), kept)
@@ -183,12 +188,12 @@ def process(
         if values.outputs.annotated != "none":
             target = settings.results / "annotated" / f"{name}-p{page.number}.{values.outputs.annotated}"
             staged.append(StagedFile(staged=staging / target.name, target=target))
-            with _written(staged[-1].staged):
+            with _written(staged[-1].staged), stage("annotated page"):
                 annotate(page, reading).save(staged[-1].staged, quality=85)
         now_at(page=None)
     annotated = tuple(s.target for s in staged) or (None,) * len(pages)
     table = StagedFile(staged=staging / f"{name}.csv", target=settings.results / "csv" / f"{name}.csv")
-    with _written(table.staged):
+    with _written(table.staged), stage("table"):
         table.staged.write_text(scan_csv(file, pages, reader.model), "utf-8", newline="")
     return ScanResult(
         pages=tuple(_without_glyphs(p) for p in pages),
@@ -201,6 +206,7 @@ def process(
     )
 
 
+@stage("opened and hashed")
 def _content(source: Path, sha256: str) -> bytes:
     try:
         with open_regular(source) as stream:

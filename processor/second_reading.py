@@ -22,6 +22,7 @@ from processor.rejection.open_set import SEVERAL, SURE_NUMBER
 from processor.segmentation.blobs import Blob
 from processor.segmentation.combs import cells_of, is_comb
 from processor.segmentation.spelling import Spelling, Step, all_ways, spell
+from processor.stages import stage
 from processor.words import Mark, Seen
 
 WEIGHT = 0.3
@@ -121,6 +122,7 @@ class Verdict:
     first: float | None = None
 
 
+@stage("both readings weighed")
 def read_again(
     found: Sequence[Sequence[Mark]],
     proposed: Sequence[Proposals],

@@ -18,6 +18,7 @@ from processor.pages.rulings import remove_rulings, typical_height
 from processor.pages.sheets import find_sheet, flat
 from processor.pages.skew import estimate_skew
 from processor.records import Box, Gray, Mask, Page
+from processor.stages import stage
 
 Pixel = TypeVar("Pixel", bound=np.generic)
 
@@ -76,6 +77,7 @@ class CleanPage:
         return Box(int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))
 
 
+@stage("sheet and size")
 def clean(page: Page, quarter_turns: int = 0) -> CleanPage:
     """Flattens light, sets polarity, turns skew back, marks the ink of `page` and takes ruled lines out.
 
@@ -213,6 +215,7 @@ def background_window(shape: tuple[int, ...]) -> int:
     return int(max(15, 0.05 * (height * width) ** 0.5, min(40, strip))) | 1
 
 
+@stage("light")
 def flatten(gray: Gray) -> NDArray[np.float32]:
     """Contrast of each pixel against its paper: (H, W) float32, 0 = paper, 1 = black on white.
 

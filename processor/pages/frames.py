@@ -15,6 +15,7 @@ from processor.components import Components, find_components
 from processor.pages.cells import LEAST_SIDE, SPANS, Span, find_walls, is_edge, level_lines
 from processor.pages.straightening import LEAN, Grid
 from processor.records import Gray, Mask
+from processor.stages import stage
 
 FILLED = 0.8
 """Less of a frame's box than this share is ink, digits included."""
@@ -58,6 +59,7 @@ class Frames:
         return np.where(printed & ~self.writing, np.uint8(0), ink)
 
 
+@stage("ruled lines")
 def remove_frames(mask: Mask, found: Components) -> Frames:
     """Takes boxes and combs out of `mask` (H, W), whose components are `found`.
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from processor.components import find_components
 from processor.records import Gray, Mask
+from processor.stages import stage
 
 Pixel = TypeVar("Pixel", bound=np.generic)
 
@@ -85,6 +86,7 @@ def binarise(contrast: NDArray[np.float32]) -> Mask:
     return np.asarray(contrast > ink_limits(contrast).ink, np.bool_)
 
 
+@stage("ink")
 def find_ink(contrast: NDArray[np.float32], limits: Limits) -> Mask:
     """Ink pixels of `contrast` (H, W), with what continues them more faintly: a pencil is pressed unevenly.
 
@@ -101,6 +103,7 @@ def find_ink(contrast: NDArray[np.float32], limits: Limits) -> Mask:
     return np.asarray(ink | kept[found.labels], np.bool_)
 
 
+@stage("ink")
 def on_this_side(contrast: NDArray[np.float32], ink: Mask) -> Mask:
     """`ink` (H, W) without what shines through from the paper's other side.
 
@@ -135,6 +138,7 @@ def _steepest(contrast: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(cv2.dilate(cv2.magnitude(across, down), _square(3)), np.float32)
 
 
+@stage("ink")
 def ink_limits(contrast: NDArray[np.float32]) -> Limits:
     """Where ink begins in `contrast` (H, W): over grain, the page's faint limit, half of the stroke nearby.
 
@@ -201,6 +205,7 @@ def texture(contrast: NDArray[np.float32], stroke: float, window: int) -> float:
     return float(np.percentile(away, 98.5)) if away.size > near.size // 50 else 0.0
 
 
+@stage("ink")
 def soft_ink(contrast: NDArray[np.float32], mask: Mask) -> Gray:
     """(H, W) uint8: contrast scaled so that the strokes' core is 255, for cut-outs with soft edges."""
     core = float(np.percentile(contrast[mask], 75)) if mask.any() else 1.0

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from processor.components import boxes_of, covered_columns, find_components, grown, places
 from processor.records import Mask
+from processor.stages import stage
 
 LENGTH_IN_HEIGHTS = 2.5
 """A ruled line is longer than this many digit heights; no stroke of a digit is."""
@@ -71,6 +72,7 @@ class Ruled:
     upright: Mask
 
 
+@stage("ruled lines")
 def remove_rulings(mask: Mask, digit_height: float, faint: Mask | None = None) -> Ruled:
     """Tells writing from ruled lines in `mask` (H, W); `digit_height` in pixels.
 

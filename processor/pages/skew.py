@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 from processor.records import Mask
+from processor.stages import stage
 
 WIDEST_DEGREES = 15.0
 SIDE = 800
@@ -20,6 +21,7 @@ LEAST_DEGREES = 0.3
 """Smaller turns cost a resampling and change nothing."""
 
 
+@stage("skew")
 def estimate_skew(mask: Mask) -> float:
     """Degrees by which the lines of `mask` (H, W) sink to the right (image axes); 0.0 where no lines show.
 

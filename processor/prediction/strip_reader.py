@@ -19,6 +19,7 @@ from processor.prediction.ctc import ALPHABET, Columns
 from processor.prediction.manifests import REMEDY, read_hashed
 from processor.prediction.strip_networks import PITCH, StripNetwork
 from processor.prediction.strips import DIGIT, HEIGHT, PLANES, Strip
+from processor.stages import stage
 
 STRIPS = "strips.safetensors"
 """The file beside a model's other weights; its head holds what rebuilds the network."""
@@ -86,11 +87,13 @@ class StripReader:
         network = network_of(content, where)
         return cls(network, _head(content, where)["temperature"])
 
+    @stage("strips decoded")
     def read(self, strips: Sequence[Strip]) -> list[StripReading]:
         """The reading of each strip, in their order; a strip without ink reads as no digits."""
         found = self.columns([strip.pixels for strip in strips])
         return [_reading(strip, columns) for strip, columns in zip(strips, found, strict=True)]
 
+    @stage("second network")
     @torch.inference_mode()
     def columns(self, pixels: Sequence[NDArray[np.uint8]]) -> list[Columns]:
         """Calibrated log-probabilities (W / 2, 1 + characters) of each of `pixels` (2, HEIGHT, W) uint8."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processor.records import Box, Gray, Mask
+from processor.stages import stage
 
 PLANES = 2
 """What a strip shows: the writing alone, and all that stands on the paper, ruled lines and print with it."""
@@ -119,6 +120,7 @@ def _climb(high: Sequence[Box], height: float) -> float:
     return climb if LEVEL <= abs(climb) <= STEEPEST else 0.0
 
 
+@stage("strips")
 def cut_strip(
     ink: Gray, mask: Mask, place: Frame, *, rows: int = HEIGHT, digit: float = DIGIT, margin: float = MARGIN
 ) -> Strip:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from processor.components import find_components
 from processor.records import Box, CutOut, Gray, Mask
+from processor.stages import stage
 
 MARGIN = 0.6
 """Share of a mark's longer side that is cut out around it: as much as a glyph of 28 px shows about 20 px."""
@@ -61,6 +62,7 @@ def surroundings(ink: NDArray[Number], box: Box) -> NDArray[Number]:
     return around
 
 
+@stage("marks")
 def find_blobs(mask: Mask, least_side: int) -> list[Blob]:
     """8-connected components of `mask` (H, W) whose longer side is at least `least_side` pixels."""
     found = find_components(mask)
