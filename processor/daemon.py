@@ -13,7 +13,7 @@ from processor.accounts import Listener
 from processor.claims import LEASE_SECONDS
 from processor.custody import Custody
 from processor.engines.tasks import Engine, Outcome, ScanTask
-from processor.errors import Away, BadModel, DigitInboxError, Transient
+from processor.errors import Away, BadModel, DigitInboxError, NoWorkers, Transient
 from processor.inboxes import Inboxes
 from processor.intake.arrivals import Arrivals, Place
 from processor.intake.sweep import Found
@@ -73,6 +73,7 @@ class Daemon:
         self._finished: deque[Outcome] = deque()
         self._restless = Restless(settings.values.intake.settle_seconds, patience_seconds)
         self._hindrance = Hindrance()
+        self._no_workers = Hindrance()
         self._short = False
         self._stuck = Hindrance()
         self._next_heartbeat = 0.0
@@ -220,7 +221,7 @@ class Daemon:
             except BadModel as fault:
                 raise self._succession.named(fault) if self._succession is not None else fault from None
             self._finished.popleft()
-            self._went_well()
+            self._went_well(read=outcome.had_a_worker)
             self._release(outcome.task.source)
             self._look_for_changed()
             if self._succession is not None:
@@ -255,15 +256,33 @@ class Daemon:
         self._short = short
         return not short
 
-    def _went_well(self) -> None:
-        """Something was written, or nothing waits: a database that can only be read is still waited for."""
-        if self._hindrance.why is not None and not self._short:
-            self._listener.say("What was waited for is there again; reading goes on.")
+    def _went_well(self, *, read: bool = False) -> None:
+        """Something was written, or nothing waits: a database that can only be read is still waited for.
+
+        With `read`, a worker was at it: that a scan could be queued does not bring the workers back.
+        """
+        waited = self._waits_for
+        if not self._short:
             self._hindrance.over()
+        if read:
+            self._no_workers.over()
+        if waited is not None and self._waits_for is None:
+            self._listener.say("What was waited for is there again; reading goes on.")
 
     def _wait_for(self, fault: Transient) -> None:
-        if self._hindrance.meet(str(fault)):
+        if isinstance(fault, NoWorkers):
+            # Where memory, processes and open files run short together, each start fails of another.
+            news = self._no_workers.why is None
+            self._no_workers.meet(str(fault))
+        else:
+            news = self._hindrance.meet(str(fault))
+        if news:
             self._custody.accounts.complain(f"{fault} Everything waits until then.")
+
+    @property
+    def _waits_for(self) -> str | None:
+        """What keeps everything from going on, as far as it is known."""
+        return self._hindrance.why or self._no_workers.why
 
     def _ended(self) -> bool:
         """Whether a stop was asked for, and all that could be committed is."""
@@ -278,7 +297,7 @@ class Daemon:
         """How long nothing is to be done unless something arrives."""
         self._custody.reconcile()
         due = self._custody.due_in(self._inboxes.roots)
-        away = self._hindrance.why or self._inboxes.away
+        away = self._waits_for or self._inboxes.away
         waits = away or self._custody.owes or self._custody.accounts.queued
         return min(LOOK_SECONDS if waits else float("inf"), float("inf") if due is None else due)
 
@@ -294,7 +313,7 @@ class Daemon:
             return DaemonState.STOPPING
         if not self._listed:
             return DaemonState.STARTING
-        if self._hindrance.why is not None:
+        if self._waits_for is not None:
             return DaemonState.PAUSED
         busy = self._custody.under_way or self._arrivals
         if self._inboxes.all_away and not busy:
@@ -311,7 +330,7 @@ class Daemon:
             "model": in_use,
             "waiting": len(self._arrivals) + custody.accounts.queued - custody.under_way,
             "under_way": custody.under_way,
-            "paused": self._hindrance.why or (away if self._inboxes.all_away else None),
+            "paused": self._waits_for or (away if self._inboxes.all_away else None),
             "away": away,
             "last_error": error,
             "last_error_at": at.isoformat() if at else None,

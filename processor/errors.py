@@ -57,6 +57,10 @@ class Away(Transient):
     """What every scan needs is out of reach for a while: none is to blame, and everything waits."""
 
 
+class NoWorkers(Away):
+    """No process that reads can be started, for want of memory, of processes or of open files."""
+
+
 class DatabaseAway(Away):
     """The database is locked, full or out of reach."""
 

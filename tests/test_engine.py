@@ -14,7 +14,7 @@ import pytest
 
 from processor.engines.local import TASKS_PER_WORKER, LocalEngine, Read
 from processor.engines.tasks import Outcome, ScanTask, attempt, attempt_model
-from processor.errors import Away, BadModel, BadScan, Transient, WorkerKilled
+from processor.errors import BadModel, BadScan, NoWorkers, Transient, WorkerKilled
 from processor.records import ScanResult
 from processor.settings import LoadedSettings, load
 from tests.sample_readings import a_page, a_result
@@ -105,7 +105,7 @@ def test_workers_that_cannot_be_started_are_waited_for(start: Start, room: int) 
     os.close(free)
     resource.setrlimit(resource.RLIMIT_NOFILE, (free + room, before[1]))
     try:
-        with pytest.raises(Away, match="could not be started"):
+        with pytest.raises(NoWorkers, match="could not be started"):
             engine.submit(task("a"))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
@@ -165,7 +165,9 @@ def test_a_scan_that_waited_for_a_worker_which_cannot_be_started_killed_none(sta
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
     assert isinstance(found["sleep"], WorkerKilled)
+    assert Outcome(task("sleep"), found["sleep"]).had_a_worker
     assert isinstance(found["a"], Transient)
+    assert not Outcome(task("a"), found["a"]).had_a_worker
     assert not isinstance(found["a"], WorkerKilled)
     assert isinstance(read_by(engine, "b")["b"], ScanResult)
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,14 @@ from processor.accounts import Accounts
 from processor.commands.health import judge
 from processor.daemon import LOOK_SECONDS
 from processor.engines.tasks import ScanTask
-from processor.errors import ContentChanged, Transient
+from processor.errors import ContentChanged, NoWorkers, Transient
 from processor.inboxes import Inboxes
 from processor.intake.sweep import look
 from processor.pulse import DaemonState, Pulse, Sign, signs, told
 from processor.records import ScanResult
 from processor.results.database import reading
 from tests.sample_readings import a_page, a_result
-from tests.stand_ins import drop, text_reader
+from tests.stand_ins import SerialEngine, drop, text_reader
 from tests.text_house import House, Visitor, outcome
 
 
@@ -101,6 +102,51 @@ def test_a_database_that_can_only_be_read_is_not_there_again(house: House) -> No
         lambda: visitor.wait_for(lambda: ended(house, "a.png")),
     )
     assert outcome(visitor.watch()) == {"seen": 1, "done": 1}
+    assert sum("Everything waits until then" in text for text in house.heard.warnings) == 1
+    assert sum("reading goes on" in text for text in house.heard.said) == 1
+
+
+def test_workers_that_cannot_be_started_are_missed_once_and_greeted_once(house: House) -> None:
+    """It was said anew with every scan that came: it could be queued, which passed for a sign of recovery.
+
+    So did a worker that was born, and did not live until it had a scan.
+    """
+    tried: list[bool] = []
+    lasts = threading.Event()
+    lasts.set()
+
+    class Starting(SerialEngine):
+        def submit(self, task: ScanTask) -> None:
+            tried.append(lasts.is_set() and len(tried) % 3 < 2)
+            if tried[-1]:
+                raise NoWorkers(f"The workers could not be started: reason {len(tried)}.", "Make room.")
+            super().submit(task)
+
+    def read(task: ScanTask) -> ScanResult:
+        if lasts.is_set():
+            raise Transient(f"{task.file} was not read, for want of a worker.", "It is tried again.")
+        return text_reader(house.settings)(task)
+
+    house.engine, house.read = Starting, read
+    names = [f"{number}.png" for number in range(4)]
+
+    def arrive(name: str) -> None:
+        before = len(tried)
+        drop(house.inbox, name, name)
+        visitor.wait_for(lambda: len(tried) > before)
+
+    def recover() -> None:
+        lasts.clear()
+        house.let_it_be_due()
+
+    visitor = Visitor(
+        house,
+        *(partial(arrive, name) for name in names),
+        lambda: visitor.wait_for(lambda: tried.count(False) > 1),
+        recover,
+        lambda: visitor.wait_for(lambda: all(ended(house, name) for name in names)),
+    )
+    assert outcome(visitor.watch()) == {"seen": 4, "done": 4}
     assert sum("Everything waits until then" in text for text in house.heard.warnings) == 1
     assert sum("reading goes on" in text for text in house.heard.said) == 1
 

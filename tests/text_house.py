@@ -41,6 +41,7 @@ class House:
         self.heard = Memory()
         self.read: Read = text_reader(self.settings)
         self.slots = 2
+        self.engine: Callable[[Read, int], SerialEngine] = SerialEngine
         self.pulse: Pulse | None = None
         self.patience = 0.0
         """So long a run waits for what is due soon, in seconds."""
@@ -66,7 +67,7 @@ class House:
                 self.settings,
                 places(self.settings, paths),
                 custody=custody,
-                engine=SerialEngine(self.read, self.slots),
+                engine=self.engine(self.read, self.slots),
                 listener=self.heard,
                 stop=self.stop,
                 pulse=self.pulse,

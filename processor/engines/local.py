@@ -16,7 +16,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from processor.engines.memory import OVER_LIMIT, limit_memory
 from processor.engines.tasks import Outcome, ScanTask, Verdict, attempt, attempt_model
-from processor.errors import Away, BadModel, BadScan, DigitInboxError, Transient, WorkerKilled
+from processor.errors import BadModel, BadScan, DigitInboxError, NoWorkers, Transient, WorkerKilled
 from processor.logs import LogPlan, plan_for_workers, start_in_worker
 from processor.records import ScanResult
 from processor.settings import LoadedSettings
@@ -191,9 +191,9 @@ class LocalEngine:
             self._pool = None
 
 
-def _unstarted(reason: BaseException | str) -> Away:
+def _unstarted(reason: BaseException | str) -> NoWorkers:
     remedy = "Make room in the memory and in /dev/shm, or raise the limits of processes and open files."
-    return Away(f"The workers could not be started: {reason}.", remedy)
+    return NoWorkers(f"The workers could not be started: {reason}.", remedy)
 
 
 @contextmanager

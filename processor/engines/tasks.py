@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from processor.errors import BadModel, BadScan, DigitInboxError, Transient
+from processor.errors import BadModel, BadScan, DigitInboxError, Transient, WorkerKilled
 from processor.log_lines import about
 from processor.records import NumberReading, ScanResult
 
@@ -39,6 +39,11 @@ class Outcome:
     task: ScanTask
     result: ScanResult | DigitInboxError
 
+    @property
+    def had_a_worker(self) -> bool:
+        """Whether a process had it, which read it, refused it or died of it: so they can be started."""
+        return not isinstance(self.result, Transient) or isinstance(self.result, WorkerKilled)
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -59,7 +64,7 @@ class Engine(Protocol):
         """Tells how many scans will come at most, so that no more workers are started than that."""
 
     def submit(self, task: ScanTask) -> None:
-        """Hands over a task; at most `free` of them."""
+        """Hands over a task; at most `free` of them. Raises NoWorkers."""
 
     def wait(self, timeout_seconds: float) -> list[Outcome]:
         """The tasks that ended meanwhile, as they ended; empty when none did within the time.
@@ -68,7 +73,10 @@ class Engine(Protocol):
         """
 
     def examine(self, model: Path) -> None:
-        """Has a worker load the model in this folder, beside the one that it reads with; one at a time."""
+        """Has a worker load the model in this folder, beside the one that it reads with; one at a time.
+
+        Raises NoWorkers.
+        """
 
     def verdict(self) -> Verdict | None:
         """What came of the examination, told once; `None` while it lasts."""
