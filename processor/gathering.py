@@ -24,7 +24,7 @@ from processor.rejection.printed import Figure, judge_numbers
 from processor.rejection.strokes import judge_struck
 from processor.segmentation.blobs import Blob
 from processor.segmentation.combs import cells_of
-from processor.segmentation.layout import may_lack_digits, split_numbers
+from processor.segmentation.layout import Crowd, may_lack_digits, split_numbers
 from processor.segmentation.separators import SMALL, WRITTEN, Punctuation, punctuate
 from processor.segmentation.splitting import stroke_width
 from processor.stages import stage
@@ -114,7 +114,7 @@ def gather(
         struck += printed
     written, strays = _without_strays(written)
     struck += strays
-    page_digits = [box for number in written for box in number.boxes]
+    page_digits = Crowd([box for number in written for box in number.boxes])
     lone = [number.boxes[0] for number in written if len(number.digits) == 1]
     ruled = dividers | rulings
     numbers, separators = [], dict[int, Rejection]()
@@ -239,7 +239,7 @@ def _unclear(punctuation: Punctuation) -> Rejection | None:
 
 def _may_lack_digits(
     number: Written,
-    page_digits: Sequence[Box],
+    page_digits: Crowd,
     dividers: Mask,
     points: Sequence[Box],
     specks: Sequence[Box],
@@ -253,7 +253,8 @@ def _may_lack_digits(
     if agreed and not any(left.cause is Cause.STRUCK_OUT for left in number.line):
         return None
     unread = [o.box for o in number.line if o.seen and o.cause not in EXPLAINED and o.box not in points]
-    return may_lack_digits(number.boxes, unread, page_digits, dividers, points, specks, lone)
+    others = page_digits.about(number.boxes)
+    return may_lack_digits(number.boxes, unread, others, dividers, points, specks, lone)
 
 
 def _split(digits: Sequence[Digit], left_out: Sequence[Left], dividers: Mask) -> list[list[Digit]]:

@@ -66,7 +66,7 @@ def group_lines(boxes: Sequence[Box], digit_height: float = 0.0) -> list[list[in
         return []
     stacks = find_stacks(boxes, digit_height)
     whole = [Box.around(boxes[i] for i in stack) for stack in stacks]
-    table = np.array([(b.x, b.y, b.right, b.bottom) for b in whole], np.float64)
+    table = _edges(whole).T
     parents = list(range(len(whole)))
     order = np.argsort(table[:, 0], kind="stable")
     for rank, i in enumerate(order):
@@ -98,30 +98,26 @@ def _linked(table: NDArray[np.float64], i: int, later: NDArray[np.int64]) -> NDA
 
 def _attach_low(table: NDArray[np.float64], groups: list[list[int]]) -> list[list[int]]:
     """Groups with the low ones (points, dashes, broken strokes) joined to the line they lie in."""
-    bands = []
-    for group in groups:
-        part = table[group]
-        bands.append((part[:, 0].min(), np.median(part[:, 1]), part[:, 2].max(), np.median(part[:, 3])))
-    highest = [float((table[group, 3] - table[group, 1]).max()) for group in groups]
-    heights = np.array([b[3] - b[1] for b in bands])
+    parts = [table[group] for group in groups]
+    x0, x1 = np.array([(p[:, 0].min(), p[:, 2].max()) for p in parts]).T
+    y0, y1 = np.array([(np.median(p[:, 1]), np.median(p[:, 3])) for p in parts]).T
+    highest = np.array([(p[:, 3] - p[:, 1]).max() for p in parts])
+    heights = y1 - y0
     joined: list[list[int]] = [list(g) for g in groups]
+    there = np.ones(len(groups), np.bool_)
     for small in (int(i) for i in np.argsort(heights, kind="stable")):
-        left, top, right, bottom = bands[small]
-        middle = (top + bottom) / 2
-        best, nearest = -1, np.inf
-        for i, (x0, y0, x1, y1) in enumerate(bands):
-            height = y1 - y0
-            hanging = y0 + 0.5 * height <= top <= y1 + HANGING * height
-            low = heights[small] <= (LOW_HANGING * highest[i] if hanging else LOW * height)
-            if i == small or not low or right - left > 2 * height or not joined[i]:
-                continue
-            gap = max(x0 - right, left - x1, 0.0)
-            inside = y0 - 0.15 * height <= middle <= y1 + (0.5 if hanging else 0.25) * height
-            if inside and gap < 0.6 * height and gap < nearest:
-                best, nearest = i, gap
-        if best >= 0:
-            joined[best] += joined[small]
+        hanging = (y0 + 0.5 * heights <= y0[small]) & (y0[small] <= y1 + HANGING * heights)
+        low = heights[small] <= np.where(hanging, LOW_HANGING * highest, LOW * heights)
+        middle = (y0[small] + y1[small]) / 2
+        below = np.where(hanging, 0.5, 0.25) * heights
+        inside = (y0 - 0.15 * heights <= middle) & (middle <= y1 + below)
+        gap = np.maximum(np.maximum(x0 - x1[small], x0[small] - x1), 0.0)
+        fits = there & low & inside & (x1[small] - x0[small] <= 2 * heights) & (gap < 0.6 * heights)
+        fits[small] = False
+        if fits.any():
+            joined[int(np.where(fits, gap, np.inf).argmin())] += joined[small]
             joined[small] = []
+            there[small] = False
     return [g for g in joined if g]
 
 
@@ -228,6 +224,29 @@ def may_lack_digits(
     return None
 
 
+class Crowd:
+    """The digits of a page, to ask for those about a number without looking at each."""
+
+    def __init__(self, boxes: Sequence[Box]) -> None:
+        self._boxes = boxes
+        self._table = _edges(boxes)
+
+    def about(self, digits: Sequence[Box]) -> list[Box]:
+        """All that `may_lack_digits` could hold against the number with these `digits`, in their order."""
+        number = Box.around(digits)
+        x0, y0, x1, y1 = self._table
+        reach = max(COMB_REACH, OTHER_GAP) * np.maximum(y1 - y0, number.height)
+        near = (np.maximum(number.x - x1, x0 - number.right) <= reach) & (
+            np.minimum(number.bottom, y1) > np.maximum(number.y, y0)
+        )
+        return [self._boxes[int(i)] for i in np.flatnonzero(near)]
+
+
+def _edges(boxes: Sequence[Box]) -> NDArray[np.float64]:
+    """(4, N): left, top, right, bottom of each."""
+    return np.array([(b.x, b.y, b.right, b.bottom) for b in boxes], np.float64).reshape(-1, 4).T
+
+
 def _divided(one: Box, other: Box, dividers: Mask) -> bool:
     left, right = sorted((one, other), key=_left)
     return count_dividers(left, right, dividers) > 0
@@ -241,10 +260,10 @@ def _beside(number: Box, boxes: Sequence[Box], reach: float) -> list[Box]:
     """Those of `boxes` to the left or right of `number`, level with it, and at most `reach` px away."""
     if not boxes:
         return []
-    table = np.array([(b.x, b.y, b.right, b.bottom) for b in boxes], np.float64)
-    gap = np.maximum(number.x - table[:, 2], table[:, 0] - number.right)
-    level = np.minimum(number.bottom, table[:, 3]) - np.maximum(number.y, table[:, 1])
-    lower = np.minimum(number.height, table[:, 3] - table[:, 1])
+    x0, y0, x1, y1 = _edges(boxes)
+    gap = np.maximum(number.x - x1, x0 - number.right)
+    level = np.minimum(number.bottom, y1) - np.maximum(number.y, y0)
+    lower = np.minimum(number.height, y1 - y0)
     return [boxes[int(i)] for i in np.flatnonzero((gap <= reach) & (level >= 0.5 * lower))]
 
 
