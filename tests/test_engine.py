@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from processor.engines.local import TASKS_PER_WORKER, LocalEngine, Read
-from processor.engines.tasks import Outcome, ScanTask, attempt, attempt_model
+from processor.engines.local import LocalEngine
+from processor.engines.tasks import TASKS_PER_WORKER, Outcome, ScanTask, attempt, attempt_model
+from processor.engines.worker import Read
 from processor.errors import BadModel, BadScan, NoWorkers, Transient, WorkerKilled
 from processor.records import ScanResult
 from processor.settings import LoadedSettings, load

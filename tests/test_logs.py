@@ -17,8 +17,9 @@ import typer
 
 from processor import logs as logs_module
 from processor.commands.voice import check_log_file, speaking
-from processor.engines.local import LocalEngine, Read
+from processor.engines.local import LocalEngine
 from processor.engines.tasks import ScanTask, attempt
+from processor.engines.worker import Read
 from processor.errors import BadCommand, BadModel, BadScan, Exit
 from processor.log_lines import LineFormatter, LogFormat, about, now_at
 from processor.logs import LogPlan, Logs, plan_for_workers

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from processor.custody import Custody
-from processor.engines.local import load_pipeline
 from processor.engines.tasks import Outcome, ScanTask
+from processor.engines.worker import load_pipeline
 from processor.errors import Away, BadModel, BadScan, DigitInboxError, Transient
 from processor.filing import Ended, Filing
 from processor.intake.sweep import sweep

@@ -1,7 +1,6 @@
 """Reads scans in worker processes of this machine: a scan that hangs or kills its worker harms no other."""
 
 import multiprocessing
-import os
 import queue
 import signal
 from collections.abc import Callable, Iterator
@@ -10,28 +9,21 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
-from processor.engines.memory import OVER_LIMIT, limit_memory
-from processor.engines.tasks import Outcome, ScanTask, Verdict, attempt, attempt_model
-from processor.errors import BadModel, BadScan, DigitInboxError, NoWorkers, Transient, WorkerKilled
-from processor.logs import LogPlan, plan_for_workers, start_in_worker
+from processor.engines import deaths
+from processor.engines.memory import OVER_LIMIT
+from processor.engines.tasks import TASKS_PER_WORKER, Outcome, ScanTask, Verdict
+from processor.engines.worker import Load, examine, load_pipeline, read_task, start_worker
+from processor.errors import DigitInboxError, NoWorkers
+from processor.logs import plan_for_workers
 from processor.records import ScanResult
 from processor.settings import LoadedSettings
 
-if TYPE_CHECKING:
-    from processor.pipeline import Reader
-
-TASKS_PER_WORKER = 2
-"""One is read while the next one waits, so that no worker idles while the parent commits."""
-
-
-Read = Callable[[ScanTask], ScanResult]
 Reading = Future[ScanResult | DigitInboxError]
 Loading = Future[DigitInboxError | None]
-Load = Callable[[LoadedSettings], Read]
 
 
 class LocalEngine:
@@ -59,7 +51,7 @@ class LocalEngine:
             self._workers = max(1, min(self._workers, scans))
 
     def submit(self, task: ScanTask) -> None:
-        future: Reading = self._schedule(_read, task)
+        future: Reading = self._schedule(read_task, task)
         self._under_way[future] = task
         future.add_done_callback(self._ended.put)
 
@@ -77,7 +69,7 @@ class LocalEngine:
         return [self._outcome(future) for future in ended if future is not None]
 
     def examine(self, model: Path) -> None:
-        future: Loading = self._schedule(_examine, model, self._settings.values.recognition.device)
+        future: Loading = self._schedule(examine, model, self._settings.values.recognition.device)
         self._examination = (model, future)
         future.add_done_callback(lambda _: self._ended.put(None))
 
@@ -89,16 +81,9 @@ class LocalEngine:
         try:
             fault = future.result()
         except TimeoutError:
-            seconds = self._settings.values.limits.seconds_per_scan
-            fault = BadModel(
-                f"The model {model.name} was not loaded within {seconds:g} s.",
-                "Raise limits.seconds_per_scan, or promote a smaller model.",
-            )
+            fault = deaths.too_slow(model, self._settings)
         except (ProcessExpired, BrokenProcessPool) as error:
-            fault = Transient(
-                f"The worker that loaded the model {model.name} was killed ({error}).",
-                "If the memory is short, use fewer workers.",
-            )
+            fault = deaths.killed(model, error)
         return Verdict(model, fault)
 
     def close(self) -> None:
@@ -134,40 +119,23 @@ class LocalEngine:
         try:
             return Outcome(task, future.result())
         except TimeoutError:
-            seconds = self._settings.values.limits.seconds_per_scan
-            return Outcome(
-                task,
-                BadScan(
-                    f"{task.file} was not read within {seconds:g} s.",
-                    "Raise limits.seconds_per_scan, or split the document.",
-                ),
-            )
+            return Outcome(task, deaths.too_slow(task, self._settings))
         except (ProcessExpired, BrokenProcessPool) as error:
             return Outcome(task, self._death(task, error))
 
     def _death(self, task: ScanTask, error: ProcessExpired | BrokenProcessPool) -> DigitInboxError:
         if isinstance(error, BrokenProcessPool):
             # Workers ended that read nothing, or none could be started: no scan is to blame.
-            reason = error.__cause__ or error
-            return Transient(
-                f"{task.file} was not read, for want of a worker ({reason}).", "It is tried again."
-            )
+            return deaths.without_worker(task, error.__cause__ or error)
         if getattr(error, "exitcode", None) == OVER_LIMIT:
-            megabytes = self._settings.values.limits.worker_memory_mb
-            return BadScan(
-                f"{task.file} needs more than {megabytes:g} MB of memory to be read.",
-                "Raise limits.worker_memory_mb, or scan it at a lower resolution.",
-            )
-        return WorkerKilled(
-            f"The worker that read {task.file} was killed ({error}).",
-            "If the memory is short, use fewer workers.",
-        )
+            return deaths.too_big(task, self._settings)
+        return deaths.killed(task, error)
 
     def _running_pool(self) -> ProcessPool:
         if self._pool is None:
             self._pool = ProcessPool(
                 max_workers=self._workers,
-                initializer=_start_worker,
+                initializer=start_worker,
                 initargs=(self._load, self._settings, plan_for_workers()),
                 context=multiprocessing.get_context("spawn"),
             )
@@ -213,72 +181,3 @@ def _signals_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
-
-
-# What follows runs in the workers; a worker keeps the model of its last scan until another is asked for.
-
-
-def load_pipeline(settings: LoadedSettings) -> Read:
-    """Gives the function that reads one scan with the model its task names.
-
-    No model is loaded yet: a worker that takes the place of a killed one must not fail because the model
-    that CURRENT names meanwhile is refused. What it gives raises BadModel.
-    """
-    # Before torch and OpenCV are imported: each worker has one core, and more threads only get in its way.
-    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
-    import cv2
-    import torch
-
-    from processor.pipeline import load_reader, process
-
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-    held: tuple[Path | None, Reader] | None = None
-
-    def read(task: ScanTask) -> ScanResult:
-        nonlocal held
-        if held is None or held[0] != task.model:
-            loaded = attempt_model(task.model or Path("current"), lambda: load_reader(settings, task.model))
-            if isinstance(loaded, DigitInboxError):
-                if not task.staging.is_dir():
-                    # The copies of the models lie beside it: what is away is the folder, not the model.
-                    raise Transient(f"{task.staging} is away.", "Bring the folder back.")
-                raise loaded
-            held = (task.model, loaded)
-        return process(
-            task.source,
-            file=task.file,
-            sha256=task.sha256,
-            reader=held[1],
-            settings=settings,
-            staging=task.staging,
-            corrected=task.corrected,
-        )
-
-    return read
-
-
-_loaded: list[Read | DigitInboxError] = []
-
-
-def _start_worker(load: Load, settings: LoadedSettings, logs: LogPlan) -> None:
-    start_in_worker(logs)
-    limit_memory(settings.values.limits.worker_memory_mb)
-    try:
-        _loaded.append(load(settings))
-    except DigitInboxError as error:
-        # A worker that ends here would be started again, for ever: its tasks carry the reason instead.
-        _loaded.append(error)
-
-
-def _examine(folder: Path, device: str) -> DigitInboxError | None:
-    """Loads the model as reading would, and lets it go; what is wrong with it, if anything."""
-    from processor.prediction.classifier import Classifier
-
-    loaded = attempt_model(folder, lambda: Classifier.load(folder, device))
-    return loaded if isinstance(loaded, DigitInboxError) else None
-
-
-def _read(task: ScanTask) -> ScanResult | DigitInboxError:
-    read = _loaded[0]
-    return read if isinstance(read, DigitInboxError) else attempt(task, read)

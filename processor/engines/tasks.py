@@ -14,6 +14,9 @@ log = logging.getLogger(__name__)
 
 Done = TypeVar("Done")
 
+TASKS_PER_WORKER = 2
+"""One is read while the next one waits, so that no worker idles while the parent commits."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanTask:
