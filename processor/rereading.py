@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine as Database
 
-from processor.custody import ATTEMPTS, used
+from processor.endings import ATTEMPTS, used
 from processor.engines.tasks import Engine, Outcome, ScanTask
 from processor.errors import BadScan, DigitInboxError, Transient
 from processor.filing import as_published

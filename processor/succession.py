@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import Engine as Database
 
 from processor.accounts import Listener
-from processor.custody import ATTEMPTS
+from processor.endings import ATTEMPTS
 from processor.engines.tasks import Engine
 from processor.errors import BadModel, DigitInboxError, Transient
 from processor.prediction.archive import CURRENT, MANIFEST, ModelFolder, find_model, verify

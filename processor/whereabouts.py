@@ -20,18 +20,27 @@ class Whereabouts:
         self._database = database
         self._results = results
         self._shares = Shares()
+        self._unreadable: dict[str, str] = {}
 
     def note(self, root: Path) -> None:
         """Keeps in mind that scans were seen in this folder."""
         self._shares.note(root)
 
-    def find(self, job: Job, fault: str | None) -> Path:
-        """Where to read it; with `fault`, it could not be read when it was listed, and is tried once more.
+    def note_fault(self, sha256: str, fault: str) -> None:
+        """Keeps in mind for what the scan of this fingerprint could not be read when it was listed."""
+        self._unreadable[sha256] = fault
+
+    def forget(self, sha256: str) -> None:
+        """A scan was dealt with."""
+        self._unreadable.pop(sha256, None)
+
+    def find(self, job: Job) -> Path:
+        """Where to read it; one that could not be read when it was listed is tried once more.
 
         Raises ContentChanged where something else is to be read, BadScan where it cannot be, and Transient
         where that may pass.
         """
-        if fault is not None:
+        if (fault := self._unreadable.get(job.sha256)) is not None:
             try_reading(job.path, job.file, fault)
         if os.path.lexists(job.path):
             return job.path

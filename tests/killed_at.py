@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import processor.commands.run as run_command
-from processor import cli, custody, filing
+from processor import cli, endings, filing
 from processor.commands import start
 from processor.engines.tasks import ScanTask
 from processor.intake import queue
@@ -127,7 +127,7 @@ STEPS: dict[str, Patch] = {
     "nowhere": lambda: None,
     "shown": wrap(queue, "enqueue"),
     "claimed": wrap(queue, "claim"),
-    "staged": wrap(custody, "publish_outputs", before=True),
+    "staged": wrap(endings, "publish_outputs", before=True),
     "between two publishes": wrap(filing, "publish", call=3),
     "before the rows": wrap(queue, "finish", before=True),
     "after the rows": wrap(queue, "finish"),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processor.custody import ATTEMPTS, FAULTS
+from processor.endings import ATTEMPTS, FAULTS
 from processor.engines.tasks import ScanTask
 from processor.errors import BadCommand, BadDatabase, BadModel, DigitInboxError, Transient, WorkerKilled
 from processor.records import ScanResult

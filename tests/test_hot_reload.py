@@ -26,8 +26,9 @@ from sqlalchemy import Engine as Database
 
 from processor.commands.start import places, staging
 from processor.commands.status import counted, status
-from processor.custody import ATTEMPTS, Custody
+from processor.custody import Custody
 from processor.daemon import Daemon
+from processor.endings import ATTEMPTS
 from processor.engines.local import LocalEngine
 from processor.engines.tasks import Outcome, ScanTask, Verdict
 from processor.errors import BadModel, DigitInboxError, Exit, Transient

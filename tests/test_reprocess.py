@@ -21,7 +21,7 @@ from PIL import Image
 from sqlalchemy import Connection, event, insert, select, update
 from sqlalchemy import Engine as Database
 
-from processor.custody import ATTEMPTS
+from processor.endings import ATTEMPTS
 from processor.engines.tasks import ScanTask
 from processor.errors import BadCommand, BadModel, BadScan, Exit, Transient
 from processor.intake.queue import claim, enqueue, fail, finish
