@@ -31,6 +31,12 @@ WEIGHT = 0.3
 It multiplies what the network says of each digit as if these were independent, and so is far too sure.
 """
 
+CHOICE = 0.5
+"""... and how much where strings are compared: it sees the 1 at an end of a number that the second loses.
+
+What is chosen against the belief of both together has less than half of it, and goes to review.
+"""
+
 WORST = -8.0
 """The first reading's log-probability counts for no less: one bad cut makes any string unlikely."""
 
@@ -174,21 +180,20 @@ def weigh(region: Region, reading: StripReading) -> Verdict:
     count = region.stop - region.first
     total = all_ways(count, steps, cuts)
     spellings = {digits: spell(count, steps, cuts, digits) for digits in strings}
-    scores = {
-        digits: strings[digits]
-        + WEIGHT * max(WORST, -found.cost - total if (found := spellings[digits]) else WORST)
+    seen = {
+        digits: max(WORST, -found.cost - total if (found := spellings[digits]) else WORST)
         for digits in strings
     }
     written = [digits for digits in strings if digits]
     if not written:
         return Verdict("", 0.0, None)
-    best = max(written, key=lambda digits: scores[digits])
+    best = max(written, key=lambda digits: strings[digits] + max(CHOICE * seen[digits], WEIGHT * WORST))
+    believed = {digits: math.exp(strings[digits] + WEIGHT * seen[digits]) for digits in strings}
     # What no string here accounts for is as unlikely to the first reading as anything can be.
     rest = max(_DOUBT, 1 - sum(math.exp(p) for p in strings.values())) * math.exp(WEIGHT * WORST)
-    sum_of_all = sum(math.exp(score) for score in scores.values()) + rest
     own = spellings[first]
     alone = math.exp(min(0.0, -own.cost - total)) if own else None
-    return Verdict(best, math.exp(scores[best]) / sum_of_all, spellings[best], alone)
+    return Verdict(best, believed[best] / (sum(believed.values()) + rest), spellings[best], alone)
 
 
 def _regions(

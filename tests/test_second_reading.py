@@ -168,6 +168,16 @@ def test_the_surer_of_two_wins() -> None:
     assert verdict(row("010"), "070", sure=0.999).digits == "070"
 
 
+def test_a_one_that_the_second_reading_nearly_lost_is_kept_and_looked_at() -> None:
+    """Both together rather believe that it is none, but whether a mark is there the first knows better."""
+    image = row("00")
+    image[54:80, 144:149] = 255
+    chosen = verdict(image, [{"0": 0.99}, {"0": 0.99}, {"1": 0.09}])
+    assert chosen.digits == "001"
+    assert chosen.probability < 0.5
+    assert verdict(image, [{"0": 0.99}, {"0": 0.99}, {"1": 0.03}]).digits == "00"
+
+
 def test_a_string_that_neither_likes_best_may_be_the_likeliest() -> None:
     """Both see a digit that the other does not believe in; on the third string they can agree."""
     image = row("01")
