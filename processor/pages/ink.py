@@ -103,7 +103,7 @@ def find_ink(contrast: NDArray[np.float32], limits: Limits) -> Mask:
     return np.asarray(ink | kept[found.labels], np.bool_)
 
 
-@stage("ink")
+@stage("other side of the paper")
 def on_this_side(contrast: NDArray[np.float32], ink: Mask) -> Mask:
     """`ink` (H, W) without what shines through from the paper's other side.
 
@@ -138,7 +138,7 @@ def _steepest(contrast: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(cv2.dilate(cv2.magnitude(across, down), _square(3)), np.float32)
 
 
-@stage("ink")
+@stage("contrast of the ink")
 def ink_limits(contrast: NDArray[np.float32]) -> Limits:
     """Where ink begins in `contrast` (H, W): over grain, the page's faint limit, half of the stroke nearby.
 
@@ -205,7 +205,7 @@ def texture(contrast: NDArray[np.float32], stroke: float, window: int) -> float:
     return float(np.percentile(away, 98.5)) if away.size > near.size // 50 else 0.0
 
 
-@stage("ink")
+@stage("soft ink")
 def soft_ink(contrast: NDArray[np.float32], mask: Mask) -> Gray:
     """(H, W) uint8: contrast scaled so that the strokes' core is 255, for cut-outs with soft edges."""
     core = float(np.percentile(contrast[mask], 75)) if mask.any() else 1.0
