@@ -15,9 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import processor.commands.run as run_command
 from processor import cli, endings, filing
-from processor.commands import start
+from processor.commands import assembly, start
 from processor.engines.tasks import ScanTask
 from processor.intake import queue
 from processor.records import ScanResult, StagedFile
@@ -169,7 +168,7 @@ def run(home: Path, step: str) -> int:
             log = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             os.dup2(log, 1)
             os.dup2(log, 2)
-            setattr(run_command, "LocalEngine", TextEngine)  # noqa: B010
+            setattr(assembly, "LocalEngine", TextEngine)  # noqa: B010
             {**STEPS, **STOPS}[step]()
             sys.argv = ["processor", "run", "--once", "--json"]
             cli.main()

@@ -23,7 +23,7 @@ from processor import __version__
 from processor.characters import visible
 from processor.cli import app, main
 from processor.commands.results import parse_since
-from processor.commands.run import report
+from processor.commands.summary import report
 from processor.errors import BadCommand, BadDatabase, Exit
 from processor.intake.queue import claim, enqueue, fail, finish
 from processor.records import Box, NumberReading, Status

@@ -1,0 +1,120 @@
+"""What a run is made of: put together once all that could stop it is checked, taken apart however it ends."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine as Database
+
+from processor.accounts import Listener
+from processor.commands import start
+from processor.custody import Custody
+from processor.daemon import Daemon
+from processor.engines.local import LocalEngine
+from processor.engines.tasks import Engine
+from processor.errors import DigitInboxError
+from processor.intake.arrivals import Place
+from processor.metrics import exported
+from processor.patience import Stop
+from processor.pulse import Pulse
+from processor.results.database import open_database
+from processor.results.originals import FAILED, PROCESSED
+from processor.results.publish import remove_leftovers
+from processor.settings import LoadedSettings
+from processor.succession import Succession
+
+MODELS = "models"
+"""Beside the staged outputs of scans, whose folders are numbers: the copies of the models that read them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A run that may begin, over these places; what it did is in its custody, also once it is taken apart."""
+
+    daemon: Daemon
+    custody: Custody
+    succession: Succession
+    places: Sequence[Place]
+
+
+@contextmanager
+def assembled(
+    settings: LoadedSettings,
+    paths: Sequence[Path],
+    *,
+    once: bool,
+    listener: Listener,
+    stop: Stop,
+    metrics_port: int | None,
+) -> Iterator[Run]:
+    """Everything that would stop a later scan is checked before the first one is touched.
+
+    Raises BadSettings, BadModel, BadDatabase, BadCommand.
+    """
+    start.check_settings(settings)
+    start.check_folders(settings)
+    places = start.places(settings, paths)
+    model = start.check_model(settings)
+    database = open_database(settings.database_url)
+    results = settings.results
+    with (
+        closing_pool(database),
+        start.staging(results) as staging,
+        exported(metrics_port, database, results) as metrics,
+    ):
+        pulse = Pulse(database, once=once, metrics=metrics)
+        custody = Custody(
+            database, inbox=settings.inbox.resolve(), results=results, staging=staging, listener=listener
+        )
+        engine = LocalEngine(settings, settings.values.workers.resolved_count())
+        with under_care(engine, custody, pulse):
+            _remove_leftovers(results)
+            succession = Succession(
+                settings, model, folder=staging / MODELS, engine=engine, database=database, listener=listener
+            )
+            daemon = Daemon(
+                settings,
+                places,
+                custody=custody,
+                engine=engine,
+                listener=listener,
+                stop=stop,
+                succession=succession,
+                pulse=pulse,
+            )
+            yield Run(daemon=daemon, custody=custody, succession=succession, places=places)
+
+
+@contextmanager
+def under_care(engine: Engine, custody: Custody, pulse: Pulse) -> Iterator[None]:
+    """However it ends, no worker is left, and no scan is held by a process that does not read it.
+
+    The sign of life is taken away unless a fault ended it, which it then tells of.
+    """
+    well = True
+    try:
+        yield
+    except DigitInboxError:
+        well = False
+        raise
+    finally:
+        engine.close()
+        custody.give_back()
+        if well:
+            pulse.end()
+
+
+@contextmanager
+def closing_pool(database: Database) -> Iterator[None]:
+    """Lets go of all connections at its end: a database whose folder is to be unmounted must not be held."""
+    try:
+        yield
+    finally:
+        database.dispose()
+
+
+def _remove_leftovers(results: Path) -> None:
+    """What runs that were killed left half-written, long enough ago that no run beside this one writes it."""
+    for folder in (results, *(results / name for name in ("annotated", "csv", PROCESSED, FAILED))):
+        remove_leftovers(folder, start.STALE_STAGING.total_seconds())
