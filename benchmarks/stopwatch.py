@@ -1,0 +1,180 @@
+"""Pages read by the product in this process alone, and what each of them and each stage cost.
+
+    python -m benchmarks.stopwatch FOLDER [--against PROGRAM]
+
+reads the pages of each folder in FOLDER as a run of its own, and prints JSON: for each folder its pages, the
+first of them left out, and what the rest of the run cost for each. All is real, the database and the files
+too; only the pool of processes is not there.
+"""
+
+import argparse
+import json
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from PIL import Image
+from sqlalchemy import Engine as Database
+
+from benchmarks.product import home
+from benchmarks.rivals import Rival, rival
+from processor.commands import start
+from processor.commands.console import Words
+from processor.commands.progression import Progression
+from processor.custody import Custody
+from processor.daemon import Daemon
+from processor.engines.tasks import Outcome, ScanTask, Verdict, attempt
+from processor.engines.worker import load_pipeline
+from processor.errors import DigitInboxError
+from processor.patience import Stop
+from processor.pulse import Pulse
+from processor.records import ScanResult
+from processor.results.database import open_database
+from processor.settings import LoadedSettings, load
+from processor.stages import measured
+from processor.succession import Succession
+
+REST = "the rest"
+COMMITTED = "queued, committed, moved"
+"""What costs the parent process: all of a run that is no reading."""
+
+Read = Callable[[ScanTask], ScanResult]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timed:
+    """Processor seconds of one page: decoded by Pillow, in each stage, and of another reader."""
+
+    decoding: float
+    stages: dict[str, float]
+    rival: float | None = None
+
+    @property
+    def whole(self) -> float:
+        return sum(self.stages.values())
+
+
+class Stopwatch:
+    """An engine that reads in this process, and times what it reads; the first page only warms it up."""
+
+    def __init__(self, read: Read, against: Rival | None = None) -> None:
+        self.pages: list[Timed] = []
+        self.warm_since: float | None = None
+        self.within = 0.0
+        self._read = read
+        self._against = against
+        self._tasks: deque[ScanTask] = deque()
+
+    @property
+    def free(self) -> int:
+        return 1 - len(self._tasks)
+
+    def expect(self, scans: int) -> None: ...
+
+    def submit(self, task: ScanTask) -> None:
+        self._tasks.append(task)
+
+    def wait(self, timeout_seconds: float) -> list[Outcome]:
+        if not self._tasks:
+            return []
+        task, began = self._tasks.popleft(), time.process_time()
+        outcome, timed = self._timed(task)
+        if self.warm_since is None:
+            self.warm_since = time.process_time()
+        else:
+            self.pages.append(timed)
+            self.within += time.process_time() - began
+        return [outcome]
+
+    def _timed(self, task: ScanTask) -> tuple[Outcome, Timed]:
+        decoding = decoding_seconds(task.source)
+        with measured() as clock:
+            clock.enter(REST)
+            result = attempt(task, self._read)
+            clock.leave()
+        if isinstance(result, DigitInboxError):
+            raise SystemExit(f"{task.file} was not read: {result}")
+        taken = None if self._against is None else self._against.cpu_seconds(task.source)
+        return Outcome(task, result), Timed(decoding=decoding, stages=clock.seconds, rival=taken)
+
+    def examine(self, model: Path) -> None:
+        raise SystemExit(f"The model {model} was promoted meanwhile; begin anew.")
+
+    def verdict(self) -> Verdict | None:
+        return None
+
+    def close(self) -> None: ...
+
+
+def decoding_seconds(page: Path) -> float:
+    """What it costs Pillow to decode a page to grey: less than that no reader of every pixel can take."""
+    began = time.process_time()
+    with Image.open(page) as image:
+        image.convert("L").load()
+    return time.process_time() - began
+
+
+def timed(settings: LoadedSettings, folder: Path, read: Read, against: Rival | None = None) -> list[Timed]:
+    """Reads the pages of `folder` as `processor run --once` does; the first one only warms up."""
+    watch = Stopwatch(read, against)
+    start.check_folders(settings)
+    database = open_database(settings.database_url)
+    try:
+        with start.staging(settings.results) as staging:
+            _daemon(settings, folder, watch, database, staging).once()
+            ended = time.process_time()
+    finally:
+        database.dispose()
+    if watch.warm_since is None or not watch.pages:
+        raise SystemExit(f"{folder} holds fewer than two pages.")
+    each = (ended - watch.warm_since - watch.within) / len(watch.pages)
+    return [replace(page, stages=page.stages | {COMMITTED: each}) for page in watch.pages]
+
+
+def _daemon(
+    settings: LoadedSettings, folder: Path, engine: Stopwatch, database: Database, staging: Path
+) -> Daemon:
+    """All that a run is made of, but for its workers."""
+    listener = Progression(Words(quiet=True), once=True)
+    return Daemon(
+        settings,
+        start.places(settings, [folder]),
+        custody=Custody(
+            database, inbox=settings.inbox, results=settings.results, staging=staging, listener=listener
+        ),
+        engine=engine,
+        listener=listener,
+        stop=Stop(),
+        succession=Succession(
+            settings,
+            start.check_model(settings),
+            folder=staging / "models",
+            engine=engine,
+            database=database,
+            listener=listener,
+        ),
+        pulse=Pulse(database, once=True),
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--against", metavar="PROGRAM", help="another reader, timed on the same pages")
+    options = parser.parse_args()
+    against = rival(options.against) if options.against else None
+    found = {}
+    for folder in sorted(options.folder.iterdir()):
+        with home() as place:
+            settings = load(place / "settings.toml")
+            pages = timed(settings, folder, load_pipeline(settings), against)
+            found[folder.name] = [asdict(page) for page in pages]
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
