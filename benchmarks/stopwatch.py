@@ -16,25 +16,19 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from PIL import Image
-from sqlalchemy import Engine as Database
 
 from benchmarks.product import home
 from benchmarks.rivals import Rival, rival
-from processor.commands import start
+from processor.commands.assembly import assembled
 from processor.commands.console import Words
 from processor.commands.progression import Progression
-from processor.custody import Custody
-from processor.daemon import Daemon
 from processor.engines.tasks import Outcome, ScanTask, Verdict, attempt
 from processor.engines.worker import load_pipeline
 from processor.errors import DigitInboxError
 from processor.patience import Stop
-from processor.pulse import Pulse
 from processor.records import ScanResult
-from processor.results.database import open_database
 from processor.settings import LoadedSettings, load
 from processor.stages import measured
-from processor.succession import Succession
 
 REST = "the rest"
 COMMITTED = "queued, committed, moved"
@@ -118,45 +112,16 @@ def decoding_seconds(page: Path) -> float:
 
 def timed(settings: LoadedSettings, folder: Path, read: Read, against: Rival | None = None) -> list[Timed]:
     """Reads the pages of `folder` as `processor run --once` does; the first one only warms up."""
-    watch = Stopwatch(read, against)
-    start.check_folders(settings)
-    database = open_database(settings.database_url)
-    try:
-        with start.staging(settings.results) as staging:
-            _daemon(settings, folder, watch, database, staging).once()
-            ended = time.process_time()
-    finally:
-        database.dispose()
+    watch, stop, listener = Stopwatch(read, against), Stop(), Progression(Words(quiet=True), once=True)
+    with assembled(
+        settings, [folder], once=True, listener=listener, stop=stop, metrics_port=None, engine=watch
+    ) as run:
+        run.daemon.once()
+        ended = time.process_time()
     if watch.warm_since is None or not watch.pages:
         raise SystemExit(f"{folder} holds fewer than two pages.")
     each = (ended - watch.warm_since - watch.within) / len(watch.pages)
     return [replace(page, stages=page.stages | {COMMITTED: each}) for page in watch.pages]
-
-
-def _daemon(
-    settings: LoadedSettings, folder: Path, engine: Stopwatch, database: Database, staging: Path
-) -> Daemon:
-    """All that a run is made of, but for its workers."""
-    listener = Progression(Words(quiet=True), once=True)
-    return Daemon(
-        settings,
-        start.places(settings, [folder]),
-        custody=Custody(
-            database, inbox=settings.inbox, results=settings.results, staging=staging, listener=listener
-        ),
-        engine=engine,
-        listener=listener,
-        stop=Stop(),
-        succession=Succession(
-            settings,
-            start.check_model(settings),
-            folder=staging / "models",
-            engine=engine,
-            database=database,
-            listener=listener,
-        ),
-        pulse=Pulse(database, once=True),
-    )
 
 
 def main() -> None:

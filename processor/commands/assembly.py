@@ -47,9 +47,11 @@ def assembled(
     listener: Listener,
     stop: Stop,
     metrics_port: int | None,
+    engine: Engine | None = None,
 ) -> Iterator[Run]:
     """Everything that would stop a later scan is checked before the first one is touched.
 
+    Another `engine` reads than the one that the settings name, where it is given.
     Raises BadSettings, BadModel, BadDatabase, BadCommand.
     """
     start.check_settings(settings)
@@ -67,7 +69,7 @@ def assembled(
         custody = Custody(
             database, inbox=settings.inbox.resolve(), results=results, staging=staging, listener=listener
         )
-        engine = LocalEngine(settings, settings.values.workers.resolved_count())
+        engine = engine or LocalEngine(settings, settings.values.workers.resolved_count())
         with under_care(engine, custody, pulse):
             _remove_leftovers(results)
             succession = Succession(
