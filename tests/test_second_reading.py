@@ -23,10 +23,12 @@ from processor.prediction.strip_networks import PITCH, build
 from processor.prediction.strip_reader import StripReader, to_bytes
 from processor.prediction.strips import cut_strip
 from processor.records import Box, Cause, NumberReading, Page, PageReading, Status, Winner
+from processor.regions import LOW, Region
 from processor.rejection.open_set import LEAST_CONFIDENCE, SURE_NUMBER
-from processor.second_reading import LOW, Region, Verdict, read_again, weigh
+from processor.second_reading import read_again
 from processor.segmentation.blobs import find_blobs
 from processor.segmentation.layout import group_lines
+from processor.weighing import Verdict, weigh
 from processor.words import Mark
 from tests.test_lines import HEIGHT, classify, cross, one, zero
 

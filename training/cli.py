@@ -3,6 +3,7 @@
 import typer
 
 from processor.commands.options import Quiet, SettingsFile
+from processor.commands.parsing import tending
 from processor.commands.program import run_program
 from training.commands import archiving, fetching, fitting, judging, strips
 
@@ -21,7 +22,7 @@ app.command()(judging.calibrate)
 app.command()(archiving.publish)
 app.command()(archiving.promote)
 app.command()(archiving.rollback)
-app.command("list")(archiving.list_models)
+app.command("list")(tending.models)
 app.command()(archiving.prune)
 app.command()(fetching.download)
 

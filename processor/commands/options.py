@@ -2,12 +2,13 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from processor.commands.console import Words
+    from processor.settings import LoadedSettings
 
 SettingsFile = Annotated[
     Path | None,
@@ -47,6 +48,17 @@ TableForm = Annotated[
         "--format", help="How the rows are written.", show_default="as the output's suffix says, or table"
     ),
 ]
+
+
+def settings_of(context: typer.Context, file: Path | None, **flags: Any) -> "LoadedSettings":
+    """The settings that this command was given, or the whole program; `flags` win, but for None.
+
+    Of their names `__` parts section and key. Raises BadSettings.
+    """
+    from processor.settings import load
+
+    given = {name.replace("__", "."): value for name, value in flags.items() if value is not None}
+    return load(file or context.obj["settings"], given)
 
 
 def words_of(context: typer.Context, quiet: bool) -> "Words":

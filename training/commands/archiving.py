@@ -1,16 +1,18 @@
-"""What changes or lists the archive: `training publish`, `promote`, `rollback`, `list`, `prune`."""
+"""What changes the archive: `training publish`, `promote`, `rollback`, `prune`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from processor.commands.options import Json, Quiet, SettingsFile, words_of
-from training.commands.options import DataFolder, OwnStrips, OwnTable, data_of, refuse_lone_table, settings_of
+from processor.commands.options import Json, Quiet, SettingsFile, settings_of, words_of
+from training.commands.options import DataFolder, OwnStrips, OwnTable, data_of, refuse_lone_table
 
 if TYPE_CHECKING:
     from processor.commands.console import Words
     from training.promotion import Decision
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")]
 
 
 def publish(
@@ -66,23 +68,12 @@ def rollback(context: typer.Context, settings: SettingsFile = None, quiet: Quiet
     _tell(rollback(own_archive(loaded), words.say), words)
 
 
-def list_models(
-    context: typer.Context, as_json: Json = False, settings: SettingsFile = None, quiet: Quiet = False
-) -> None:
-    """List the models of the archive, and which of them reads."""
-    from processor.commands.models import models
-
-    models(settings_of(context, settings), as_json=as_json, words=words_of(context, quiet))
-
-
 def prune(
     context: typer.Context,
     keep: Annotated[
         int, typer.Option(min=0, help="So many of the newest models stay whatever they are.")
     ] = 5,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")
-    ] = False,
+    dry_run: DryRun = False,
     as_json: Json = False,
     settings: SettingsFile = None,
     quiet: Quiet = False,

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from processor.commands.options import Json, Quiet, SettingsFile, words_of
-from training.commands.options import DataFolder, data_of, settings_of
+from processor.commands.options import Json, Quiet, SettingsFile, settings_of, words_of
+from training.commands.options import DataFolder, data_of
 
 if TYPE_CHECKING:
     from processor.commands.console import Words

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from processor.commands.options import Quiet, SettingsFile, words_of
-from training.commands.options import DataFolder, data_of, find_folder, settings_of
+from processor.commands.options import Quiet, SettingsFile, settings_of, words_of
+from training.commands.options import DataFolder, data_of, find_folder
 
 
 def fit(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from processor.commands.options import Json, Quiet, SettingsFile, words_of
+from processor.commands.options import Json, Quiet, SettingsFile, settings_of, words_of
 from training.commands.options import (
     DataFolder,
     ModelName,
@@ -15,7 +15,6 @@ from training.commands.options import (
     data_of,
     find_folder,
     refuse_lone_table,
-    settings_of,
 )
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Options that several commands share, beside those of `processor`, and how each finds its settings."""
+"""Options that several commands share, beside those of `processor`, and the folders that they lead to."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -40,13 +40,6 @@ OwnTable = Annotated[
 ModelName = Annotated[
     str, typer.Argument(metavar="MODEL", help="A published model, `current`, or a run's folder.")
 ]
-
-
-def settings_of(context: typer.Context, file: Path | None) -> "LoadedSettings":
-    """The settings that this command was given, or the whole program. Raises BadSettings."""
-    from processor.settings import load
-
-    return load(file or context.obj["settings"])
 
 
 def data_of(settings: "LoadedSettings", data: Path | None, *, made: bool = False) -> Path:

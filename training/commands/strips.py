@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from processor.commands.options import Quiet, SettingsFile, words_of
+from processor.commands.options import Quiet, SettingsFile, settings_of, words_of
 from training.commands.options import (
     DataFolder,
     OwnStrips,
@@ -13,7 +13,6 @@ from training.commands.options import (
     data_of,
     find_folder,
     refuse_lone_table,
-    settings_of,
 )
 
 

@@ -1,0 +1,137 @@
+"""The commands that show what was read, and how it goes: `status`, `health`, `results`, `query`, …"""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from processor.commands.options import Json, OutputFile, Quiet, SettingsFile, TableForm, settings_of, words_of
+
+
+class FileFormat(StrEnum):
+    """How a whole table is written to a file."""
+
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"
+
+
+class NumberStatus(StrEnum):
+    """What a number can be filtered by."""
+
+    ACCEPTED = "accepted"
+    REVIEW = "review"
+    CORRECTED = "corrected"
+
+
+def status(
+    context: typer.Context, as_json: Json = False, settings: SettingsFile = None, quiet: Quiet = False
+) -> None:
+    """Show how the runs are, what waits, and what the database holds: scans, pages, numbers, digits."""
+    from processor.commands.status import status
+
+    words_of(context, quiet)
+    status(settings_of(context, settings), as_json=as_json)
+
+
+def health(
+    context: typer.Context, as_json: Json = False, settings: SettingsFile = None, quiet: Quiet = False
+) -> None:
+    """Tell whether a daemon of these settings works on this machine: exit code 0 where it does, else 1."""
+    from processor.commands.health import health
+
+    words_of(context, quiet)
+    raise typer.Exit(health(lambda: settings_of(context, settings), as_json=as_json))
+
+
+def results(
+    context: typer.Context,
+    file: Annotated[
+        str | None,
+        typer.Option(metavar="GLOB", help="Only files that match, as `2026-*/form*`.", show_default="all"),
+    ] = None,
+    status: Annotated[
+        NumberStatus | None, typer.Option(help="Only numbers of this status.", show_default="all")
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Only scans finished since: 2026-11-22, 2026-11-22T08:30 (UTC), or 90m, 12h, 7d ago.",
+            show_default="all",
+        ),
+    ] = None,
+    form: TableForm = None,
+    output: OutputFile = None,
+    settings: SettingsFile = None,
+    quiet: Quiet = False,
+) -> None:
+    """Print the numbers that were read, a row each."""
+    from processor.commands.results import results
+
+    loaded = settings_of(context, settings)
+    results(loaded, file, status, since, form=form, output=output, words=words_of(context, quiet))
+
+
+def query(
+    context: typer.Context,
+    sql: Annotated[str, typer.Argument(metavar="SELECT", help="SQL that reads.", show_default=False)],
+    form: TableForm = None,
+    output: OutputFile = None,
+    settings: SettingsFile = None,
+    quiet: Quiet = False,
+) -> None:
+    """Run read-only SQL on the results, as `SELECT file, digits FROM readings WHERE confidence < 0.9`."""
+    from processor.commands.results import query
+
+    query(settings_of(context, settings), sql, form=form, output=output, words=words_of(context, quiet))
+
+
+def export(
+    context: typer.Context,
+    table: Annotated[
+        str,
+        typer.Argument(
+            help="readings, digit_readings, scans, pages, numbers, digits, two_readings, corrections, models "
+            "or refused_models.",
+            show_default=True,
+        ),
+    ] = "readings",
+    form: Annotated[
+        FileFormat | None,
+        typer.Option(
+            "--format", help="How the rows are written.", show_default="as the output's suffix says, or csv"
+        ),
+    ] = None,
+    output: OutputFile = None,
+    settings: SettingsFile = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write a whole table or view of the database to a file."""
+    from processor.commands.results import export
+
+    export(settings_of(context, settings), table, form=form, output=output, words=words_of(context, quiet))
+
+
+def show(
+    context: typer.Context,
+    file: Annotated[
+        str, typer.Argument(help="A scan, by its path or name as `results` prints it.", show_default=False)
+    ],
+    as_json: Json = False,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a picture of every number here, and one of what each page left out.",
+            metavar="FOLDER",
+            show_default="none",
+        ),
+    ] = None,
+    settings: SettingsFile = None,
+    quiet: Quiet = False,
+) -> None:
+    """Show all that is known of one scan: its pages, numbers, digits with their scores, rejected blobs."""
+    from processor.commands.results import show
+
+    show(settings_of(context, settings), file, as_json=as_json, save=save, words=words_of(context, quiet))
