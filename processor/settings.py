@@ -86,10 +86,14 @@ class Outputs(Section):
 
 class Workers(Section):
     count: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = Field(
-        "auto", description="processes that read; auto is one a core"
+        "auto", description="processes that read; auto is one a core, of a cluster too"
     )
-    engine: Literal["local", "ray"] = Field("local", description="where the workers run")
-    ray_address: str = Field("auto", description="address of the Ray cluster")
+    engine: Literal["local", "ray"] = Field(
+        "local", description="where the workers run: on this machine, or on a Ray cluster"
+    )
+    ray_address: str = Field(
+        "auto", min_length=1, description="HOST:PORT of the Ray cluster; auto finds the one of this machine"
+    )
 
     def resolved_count(self) -> int:
         """The number of worker processes: cores this process may use, where `count` is auto."""

@@ -10,7 +10,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -155,7 +155,7 @@ STOPS: dict[str, Patch] = {
 class TextEngine(SerialEngine):
     """Reads text files one after the other, in this process."""
 
-    def __init__(self, settings: LoadedSettings, workers: int) -> None:
+    def __init__(self, settings: LoadedSettings, folders: Sequence[Path]) -> None:
         super().__init__(TextReading(settings).read, slots=2)
 
 
@@ -168,7 +168,7 @@ def run(home: Path, step: str) -> int:
             log = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             os.dup2(log, 1)
             os.dup2(log, 2)
-            setattr(assembly, "LocalEngine", TextEngine)  # noqa: B010
+            setattr(assembly, "choose_engine", TextEngine)  # noqa: B010
             {**STEPS, **STOPS}[step]()
             sys.argv = ["processor", "run", "--once", "--json"]
             cli.main()

@@ -189,20 +189,6 @@ def test_errors_are_words_with_their_exit_code_and_no_traceback(call: Call, home
     assert "Traceback" not in err
 
 
-# What is named by the contract and not built yet
-
-
-@pytest.mark.parametrize("command", [["run", "--once"], ["read", "x.png"]])
-def test_what_this_version_cannot_do_is_refused(
-    call: Call, monkeypatch: pytest.MonkeyPatch, command: list[str]
-) -> None:
-    monkeypatch.setenv("PROCESSOR_WORKERS__ENGINE", "ray")
-    code, _, err = call(*command)
-    assert code == Exit.BAD_SETTINGS
-    assert "not possible in this version yet" in err
-    assert "PROCESSOR_WORKERS__ENGINE" in err
-
-
 # status
 
 

@@ -1,56 +1,21 @@
-"""Workers: what a scan does to its worker stays with that scan, and this process stays light."""
+"""The worker processes of this machine: how they start, what they hear, and that none is left."""
 
 import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from processor.engines.local import LocalEngine
 from processor.engines.tasks import TASKS_PER_WORKER, Outcome, ScanTask, attempt, attempt_model
-from processor.engines.worker import Read
-from processor.errors import BadModel, BadScan, NoWorkers, Transient, WorkerKilled
+from processor.engines.worker import Load
+from processor.errors import BadModel, NoWorkers, Transient, WorkerKilled
 from processor.records import ScanResult
-from processor.settings import LoadedSettings, load
-from tests.sample_readings import a_page, a_result
-
-
-def load_obedient(settings: LoadedSettings) -> Read:  # noqa: ARG001
-    """A reader that does what the file's name says; the model's name tells in which process."""
-
-    def read(task: ScanTask) -> ScanResult:
-        if task.file == "sleep":
-            time.sleep(60)
-        if task.file == "die":
-            os.kill(os.getpid(), signal.SIGKILL)
-        if task.file == "swell":
-            hoard = []
-            for _ in range(40):
-                hoard.append(b"1" * 32_000_000)
-                time.sleep(0.05)
-            return replace(a_result(a_page()), model=f"unbounded: {len(hoard)}")
-        if task.file == "bad":
-            raise BadScan("bad is no scan.", "Scan it again.")
-        if task.file == "stumble":
-            raise ZeroDivisionError("a fault of ours")
-        return replace(a_result(a_page()), model=str(os.getpid()))
-
-    return read
-
-
-def load_nothing(settings: LoadedSettings) -> Read:
-    raise BadModel(f"There is no model in {settings.models_archive}.", "Publish one.")
-
-
-def task(file: str, number: int = 1) -> ScanTask:
-    return ScanTask(id=number, source=Path(file), file=file, sha256="0" * 64, staging=Path("staging"))
-
+from processor.settings import load
+from tests.obedient import collect, load_obedient, read_by, task
 
 Start = Callable[..., LocalEngine]
 
@@ -60,40 +25,14 @@ def start(home: Path) -> Iterator[Start]:
     """Starts engines with settings of this test, and ends them after it."""
     engines = []
 
-    def start(workers: int = 1, load_reader: object = load_obedient, **flags: object) -> LocalEngine:
+    def start(workers: int = 1, load_reader: Load = load_obedient, **flags: object) -> LocalEngine:
         settings = load(home / "settings.toml", {k.replace("__", "."): v for k, v in flags.items()})
-        engines.append(LocalEngine(settings, workers, load_reader))  # type: ignore[arg-type]
+        engines.append(LocalEngine(settings, workers, load_reader))
         return engines[-1]
 
     yield start
     for engine in engines:
         engine.close()
-
-
-def collect(engine: LocalEngine, count: int) -> dict[str, ScanResult | BaseException]:
-    """The outcomes of `count` tasks, by file."""
-    outcomes: list[Outcome] = []
-    deadline = time.monotonic() + 60
-    while len(outcomes) < count and time.monotonic() < deadline:
-        outcomes += engine.wait(0.2)
-    return {outcome.task.file: outcome.result for outcome in outcomes}
-
-
-def read_by(engine: LocalEngine, *files: str) -> dict[str, ScanResult | BaseException]:
-    for number, file in enumerate(files):
-        engine.submit(task(file, number))
-    return collect(engine, len(files))
-
-
-def test_a_bad_scan_and_a_fault_of_ours_leave_the_others_alone(start: Start) -> None:
-    engine = start(workers=2)
-    found = read_by(engine, "a", "bad", "stumble", "b")
-    assert isinstance(found["a"], ScanResult)
-    assert isinstance(found["b"], ScanResult)
-    assert str(found["bad"]) == "bad is no scan. Scan it again."
-    assert isinstance(found["stumble"], BadScan)
-    assert "ZeroDivisionError: a fault of ours" in str(found["stumble"])
-    assert found["a"].model != str(os.getpid())
 
 
 @pytest.mark.parametrize("room", [0, 1, 5, 9])
@@ -114,24 +53,6 @@ def test_workers_that_cannot_be_started_are_waited_for(start: Start, room: int) 
     assert isinstance(read_by(engine, "a")["a"], ScanResult)
 
 
-def test_a_scan_over_the_time_limit_fails_alone(start: Start) -> None:
-    engine = start(workers=1, limits__seconds_per_scan=0.5)
-    found = read_by(engine, "sleep", "a")
-    assert isinstance(found["sleep"], BadScan)
-    assert "not read within 0.5 s" in str(found["sleep"])
-    assert "limits.seconds_per_scan" in str(found["sleep"])
-    assert isinstance(found["a"], ScanResult)
-
-
-def test_a_scan_over_the_memory_limit_fails_alone(start: Start) -> None:
-    engine = start(workers=1, limits__worker_memory_mb=512)
-    found = read_by(engine, "swell", "a")
-    assert isinstance(found["swell"], BadScan)
-    assert "swell needs more than 512 MB" in str(found["swell"])
-    assert "limits.worker_memory_mb" in str(found["swell"])
-    assert isinstance(found["a"], ScanResult)
-
-
 def test_workers_that_still_start_end_without_a_word(start: Start, capfd: pytest.CaptureFixture[str]) -> None:
     engine = start(workers=1, limits__seconds_per_scan=0.5)
     read_by(engine, "sleep")
@@ -139,13 +60,6 @@ def test_workers_that_still_start_end_without_a_word(start: Start, capfd: pytest
     engine.close()
     time.sleep(0.5)
     assert capfd.readouterr().err == ""
-
-
-def test_a_killed_worker_is_a_fault_that_may_pass(start: Start) -> None:
-    engine = start(workers=1)
-    found = read_by(engine, "die", "a")
-    assert isinstance(found["die"], WorkerKilled)
-    assert isinstance(found["a"], ScanResult)
 
 
 def test_a_scan_that_waited_for_a_worker_which_cannot_be_started_killed_none(start: Start) -> None:
@@ -171,30 +85,6 @@ def test_a_scan_that_waited_for_a_worker_which_cannot_be_started_killed_none(sta
     assert not Outcome(task("a"), found["a"]).had_a_worker
     assert not isinstance(found["a"], WorkerKilled)
     assert isinstance(read_by(engine, "b")["b"], ScanResult)
-
-
-def test_a_worker_killed_while_it_idles_is_replaced(start: Start) -> None:
-    engine = start(workers=1)
-    first = read_by(engine, "a")["a"]
-    assert isinstance(first, ScanResult)
-    os.kill(int(first.model), signal.SIGKILL)
-    deadline = time.monotonic() + 30
-    while any(child.pid == int(first.model) for child in multiprocessing.active_children()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    # Whether the pool noticed already or not, the scan is read, at the second try at the latest.
-    found = read_by(engine, "b")["b"]
-    if isinstance(found, Transient):
-        found = read_by(engine, "b")["b"]
-    assert isinstance(found, ScanResult)
-    assert found.model != first.model
-
-
-def test_a_model_that_does_not_load_is_what_every_task_reports(start: Start) -> None:
-    engine = start(workers=1, load_reader=load_nothing)
-    found = read_by(engine, "a", "b")
-    assert {type(result) for result in found.values()} == {BadModel}
-    assert "There is no model" in str(found["a"])
 
 
 def test_it_takes_a_bounded_number_of_scans(start: Start) -> None:
@@ -239,17 +129,6 @@ def test_this_process_still_hears_signals_once_the_workers_run(start: Start) -> 
     assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & {signal.SIGINT, signal.SIGTERM}
 
 
-def test_closing_ends_the_scans_under_way(start: Start) -> None:
-    before = len(multiprocessing.active_children())
-    engine = start(workers=1)
-    read_by(engine, "a")
-    engine.submit(task("sleep"))
-    engine.wait(0.3)
-    engine.close()
-    assert len(multiprocessing.active_children()) == before
-    assert engine.wait(0.0) == []
-
-
 def test_short_memory_is_a_fault_that_may_pass() -> None:
     def read(task: ScanTask) -> ScanResult:
         raise MemoryError(task.file)
@@ -284,12 +163,3 @@ def test_interrupts_pass_the_job_boundary() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         attempt(task("a"), read)
-
-
-def test_the_parent_does_without_torch() -> None:
-    script = (
-        "import sys, processor.commands.run, processor.engines.local;"
-        "print(sorted({'torch', 'cv2', 'pandas'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"

@@ -11,7 +11,7 @@ from processor.accounts import Listener
 from processor.commands import start
 from processor.custody import Custody
 from processor.daemon import Daemon
-from processor.engines.local import LocalEngine
+from processor.engines.choice import choose_engine
 from processor.engines.tasks import Engine
 from processor.errors import DigitInboxError
 from processor.intake.arrivals import Place
@@ -69,7 +69,7 @@ def assembled(
         custody = Custody(
             database, inbox=settings.inbox.resolve(), results=results, staging=staging, listener=listener
         )
-        engine = engine or LocalEngine(settings, settings.values.workers.resolved_count())
+        engine = engine or choose_engine(settings, folders=(staging, *{place.root for place in places}))
         with under_care(engine, custody, pulse):
             _remove_leftovers(results)
             succession = Succession(

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from processor.commands import start
-from processor.engines.local import LocalEngine
+from processor.engines.choice import choose_engine
 from processor.errors import BadModel, Exit
 from processor.intake.watcher import Watcher
 from processor.prediction.archive import CURRENT, find_model
@@ -84,7 +84,7 @@ def _file_systems(inbox: Path, results: Path) -> Check:
 def model(settings: LoadedSettings) -> Iterator[Check]:
     """The model is there, its hashes are right, and a worker that loads it computes what its maker did."""
     folder = find_model(settings.models_archive, settings.values.recognition.model)
-    engine = LocalEngine(settings, 1)
+    engine = choose_engine(settings, 1, folders=[folder.path])
     try:
         engine.examine(folder.path)
         while (verdict := engine.verdict()) is None:

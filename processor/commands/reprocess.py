@@ -12,7 +12,7 @@ from sqlalchemy import Engine as Database
 from processor.commands import start
 from processor.commands.console import Words, print_json, print_line, print_pairs, print_table
 from processor.commands.progression import Progression, signals
-from processor.engines.local import LocalEngine
+from processor.engines.choice import choose_engine
 from processor.errors import Exit
 from processor.patience import Stop
 from processor.prediction.archive import ModelFolder, find_model
@@ -83,12 +83,12 @@ def _read(
     words: Words,
 ) -> list[Reread]:
     reading = _without_pictures(settings) if diff else settings
-    engine = LocalEngine(reading, settings.values.workers.resolved_count())
-    engine.expect(len(scans))
     stop = Stop()
     rereads: list[Reread] = []
     with _staging(settings, diff) as staging, Progression(words, once=True) as progress, signals(stop, words):
         progress.listed(len(scans))
+        engine = choose_engine(reading, folders=(staging, model.path))
+        engine.expect(len(scans))
         rereading = Rereading(
             database, engine, model=model, results=settings.results, staging=staging, stores=not diff
         )
@@ -105,8 +105,11 @@ def _read(
 
 @contextmanager
 def _staging(settings: LoadedSettings, diff: bool) -> Iterator[Path]:
-    """Beside the results where they are to be published, and away from them where nothing is stored."""
-    if diff:
+    """Beside the results where they are to be published, and away from them where nothing is stored.
+
+    A cluster has only the results in common.
+    """
+    if diff and settings.values.workers.engine == "local":
         with tempfile.TemporaryDirectory() as folder:
             yield Path(folder)
     else:

@@ -25,15 +25,7 @@ STALE_STAGING = timedelta(days=1)
 
 
 def check_settings(settings: LoadedSettings) -> None:
-    """Refuses what the settings may name but this version cannot do. Raises BadSettings."""
-    values = settings.values
-    engine = values.workers.engine
-    if engine != "local":
-        raise BadSettings(
-            f"workers.engine = {engine!r} is not possible in this version yet "
-            f"({settings.origins['workers.engine']}).",
-            "Set it to 'local'.",
-        )
+    """Warns where others than this user could change the settings."""
     if settings.file is not None:
         _warn_of_others("settings", [settings.file.parent, settings.file])
 
