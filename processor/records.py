@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from processor.states import ScanState as ScanState
+from processor.states import Status as Status
+
 Gray = NDArray[np.uint8]
 """(H, W) uint8."""
 
@@ -20,25 +23,6 @@ CutOut = NDArray[np.uint8]
 
 Glyphs = NDArray[np.float32]
 """(N, 2, 28, 28) float32 in [0, 1], ink = 1: a mark's own ink, and with all ink about it; N may be 0."""
-
-
-class Status(StrEnum):
-    """How far a digit or a number can be trusted."""
-
-    ACCEPTED = "accepted"
-    REVIEW = "review"
-    REJECTED = "rejected"
-    CORRECTED = "corrected"
-
-
-class ScanState(StrEnum):
-    """Where a scan stands in the queue."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    DUPLICATE = "duplicate"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from processor.commands.console import print_entries
+from processor.commands.printing import print_entries
 
 PATH = "/srv/scans/" + "a-very-long-folder/" * 5 + "form.png"
 

@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from processor.commands.console import Words, print_json, print_table
+from processor.commands.console import Words, print_table
+from processor.commands.printing import print_json
 from processor.errors import BadCommand, BadSettings
 from processor.settings import LoadedSettings, Settings, load
 

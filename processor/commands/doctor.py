@@ -7,7 +7,7 @@ from typing import Any
 
 from processor.commands import checkup, checkup_database, checkup_machine
 from processor.commands.checkup import Check, Level
-from processor.commands.console import print_entries, print_json
+from processor.commands.printing import print_entries, print_json
 from processor.errors import DigitInboxError, Exit
 from processor.settings import LoadedSettings
 

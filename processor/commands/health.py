@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from processor.commands.console import print_json, print_line
+from processor.commands.printing import print_json, print_line
 from processor.errors import DigitInboxError, Exit
 from processor.pulse import Sign, signs, told
 from processor.results.database import open_read_only

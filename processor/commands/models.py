@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from processor.commands.console import Words, print_json, print_table
+from processor.commands.console import Words, print_table
+from processor.commands.printing import print_json
 from processor.errors import BadModel
 from processor.prediction.archive import ModelFolder, current_name, find_model, list_models
 from processor.prediction.promotions import Promotion, read_promotions

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from processor.commands import start
-from processor.commands.console import Words, print_json, print_line, print_table
+from processor.commands.console import Words, print_table
+from processor.commands.printing import print_json, print_line
 from processor.engines.tasks import attempt_file
 from processor.errors import BadCommand, BadScan, DigitInboxError, Exit, Transient
 from processor.intake.opening import open_regular

@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy import Engine as Database
 
 from processor.commands import start
-from processor.commands.console import Words, print_json, print_line, print_pairs, print_table
+from processor.commands.console import Words, print_table
+from processor.commands.printing import print_json, print_line, print_pairs
 from processor.commands.progression import Progression, signals
 from processor.engines.choice import choose_engine
 from processor.errors import Exit

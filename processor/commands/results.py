@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine, select
 
-from processor.commands.console import Words, jsonable, print_json, print_line, print_pairs, print_table
+from processor.commands.console import Words, print_table
+from processor.commands.printing import jsonable, print_json, print_line, print_pairs
 from processor.errors import BadCommand
 from processor.results.database import open_database, open_read_only, reading
 from processor.results.originals import find_original

@@ -11,7 +11,8 @@ from typing import Any
 from sqlalchemy import Engine as Database
 from sqlalchemy import select
 
-from processor.commands.console import Words, print_entries, print_json
+from processor.commands.console import Words
+from processor.commands.printing import print_entries, print_json
 from processor.errors import BadCommand, BadScan, Exit, Transient
 from processor.intake import queue
 from processor.intake.queue import Enqueued

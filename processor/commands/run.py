@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from processor.commands.assembly import Run, assembled
-from processor.commands.console import Words, print_json
+from processor.commands.console import Words
+from processor.commands.printing import print_json
 from processor.commands.progression import Progression, signals
 from processor.commands.summary import report, say_summary
 from processor.errors import Exit

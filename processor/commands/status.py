@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Engine, func, select
 
-from processor.commands.console import print_json, print_line, print_pairs
+from processor.commands.printing import print_json, print_line, print_pairs
 from processor.errors import BadModel
 from processor.prediction.archive import current_name
 from processor.pulse import Facts, Sign, signs

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from processor.commands import start
-from processor.commands.console import Words, print_entries, print_json, print_line, print_pairs
+from processor.commands.console import Words
+from processor.commands.printing import print_entries, print_json, print_line, print_pairs
 from processor.commands.progression import progress_bar
 from processor.errors import BadDatabase, Exit, Transient
 from processor.intake.queue import recover

@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, func, select
 
-from processor.records import ScanState
 from processor.results.database import columns_of, reading
 from processor.results.schema import scans
+from processor.states import ScanState
 
 RATE_OVER = timedelta(hours=1)
 

@@ -11,10 +11,13 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from processor.errors import Transient
-from processor.records import StagedFile
+
+if TYPE_CHECKING:
+    # At run time it would bring NumPy to whoever only looks at the database.
+    from processor.records import StagedFile
 
 HASH_DIGITS = 12
 STEM_BYTES = 160
@@ -101,7 +104,7 @@ def write_whole(target: Path, data: bytes) -> None:
         stream.write(data)
 
 
-def publish(staged: StagedFile) -> None:
+def publish(staged: "StagedFile") -> None:
     """Gives a staged file its final name, durably; a file of that name is replaced.
 
     The folder is made where it is missing, but not the one above it: a results folder that is away must not

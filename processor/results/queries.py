@@ -12,11 +12,11 @@ from sqlalchemy import ColumnElement, Connection, Engine, func, null, or_, selec
 from sqlalchemy.exc import DBAPIError, ResourceClosedError
 
 from processor.errors import BadCommand, BadDatabase
-from processor.records import ScanState, Status
 from processor.results.database import columns_of, reading
 from processor.results.publish import stored_name
 from processor.results.schema import digits, numbers, pages, refused_models, scans, two_readings
 from processor.results.schema import readings as readings_view
+from processor.states import ScanState, Status
 
 if TYPE_CHECKING:
     import pandas as pd

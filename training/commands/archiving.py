@@ -23,7 +23,7 @@ def publish(
     quiet: Quiet = False,
 ) -> None:
     """Copy a finished run into the archive, where it never changes again."""
-    from processor.commands.console import print_line
+    from processor.commands.printing import print_line
     from training.publish import own_archive, publish
 
     words = words_of(context, quiet)
@@ -80,7 +80,8 @@ def prune(
 ) -> None:
     """Remove old models that nothing refers to any more."""
     loaded, words = settings_of(context, settings), words_of(context, quiet)
-    from processor.commands.console import print_json, print_table
+    from processor.commands.console import print_table
+    from processor.commands.printing import print_json
     from training.pruning import prune
     from training.publish import own_archive
 

@@ -38,7 +38,7 @@ def download(
     quiet: Quiet = False,
 ) -> None:
     """Fetch data sets from their public addresses, check them, and lay them out for training."""
-    from processor.commands.console import print_json, print_line
+    from processor.commands.printing import print_json, print_line
     from processor.errors import Exit
     from training.downloads.fetch import Fetcher
 

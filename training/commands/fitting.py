@@ -55,7 +55,7 @@ def fit(
 
     Interrupted, the same command goes on from its last checkpoint to the same result.
     """
-    from processor.commands.console import print_line
+    from processor.commands.printing import print_line
     from processor.errors import BadCommand
     from training.recipe import load_recipe
 

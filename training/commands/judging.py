@@ -51,7 +51,8 @@ def evaluate(
 
     Of its second reader, where it has one: whole numbers, calibration and coverage on strips.
     """
-    from processor.commands.console import print_json, print_line, print_table
+    from processor.commands.console import print_table
+    from processor.commands.printing import print_json, print_line
     from processor.prediction.classifier import Classifier
     from training import tables
     from training.chosen import chosen_sets
@@ -106,7 +107,8 @@ def calibrate(
 
     Its second reader, where it has one, is fitted on strips that it was not trained on.
     """
-    from processor.commands.console import print_json, print_pairs, print_table
+    from processor.commands.console import print_table
+    from processor.commands.printing import print_json, print_pairs
     from training.runs import recalibrate
     from training.strip_sets import SECOND_READER
 

@@ -49,7 +49,7 @@ def strips(
     It learns from numbers drawn with the digits of MNIST, from cheque strips, and from strips of your own.
     Interrupted, the same command goes on from its last checkpoint to the same result.
     """
-    from processor.commands.console import print_line
+    from processor.commands.printing import print_line
     from training.strip_fit import StripPlan
     from training.strip_run import StripOrder, shorter, train_strips
 

@@ -26,22 +26,20 @@ class NumberStatus(StrEnum):
 
 
 def status(
-    context: typer.Context, as_json: Json = False, settings: SettingsFile = None, quiet: Quiet = False
+    context: typer.Context, as_json: Json = False, settings: SettingsFile = None, _quiet: Quiet = False
 ) -> None:
     """Show how the runs are, what waits, and what the database holds: scans, pages, numbers, digits."""
     from processor.commands.status import status
 
-    words_of(context, quiet)
     status(settings_of(context, settings), as_json=as_json)
 
 
 def health(
-    context: typer.Context, as_json: Json = False, settings: SettingsFile = None, quiet: Quiet = False
+    context: typer.Context, as_json: Json = False, settings: SettingsFile = None, _quiet: Quiet = False
 ) -> None:
     """Tell whether a daemon of these settings works on this machine: exit code 0 where it does, else 1."""
     from processor.commands.health import health
 
-    words_of(context, quiet)
     raise typer.Exit(health(lambda: settings_of(context, settings), as_json=as_json))
 
 

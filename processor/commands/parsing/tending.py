@@ -30,12 +30,11 @@ def verify(
 
 
 def doctor(
-    context: typer.Context, as_json: Json = False, settings: SettingsFile = None, quiet: Quiet = False
+    context: typer.Context, as_json: Json = False, settings: SettingsFile = None, _quiet: Quiet = False
 ) -> None:
     """Check everything that a run needs: settings, folders, database, model, events, machine."""
     from processor.commands.doctor import doctor
 
-    words_of(context, quiet)
     raise typer.Exit(doctor(settings_of(context, settings), as_json=as_json))
 
 
@@ -49,12 +48,11 @@ def models(
 
 
 def config_show(
-    context: typer.Context, as_json: Json = False, settings: SettingsFile = None, quiet: Quiet = False
+    context: typer.Context, as_json: Json = False, settings: SettingsFile = None, _quiet: Quiet = False
 ) -> None:
     """Show every setting, its value, and where the value came from."""
     from processor.commands.config import show
 
-    words_of(context, quiet)
     show(settings_of(context, settings), as_json=as_json)
 
 
