@@ -50,7 +50,10 @@ class Bench:
     @cached_property
     def samples(self) -> list[Sample]:
         print("Drawing pages.", file=sys.stderr)
-        return list(samples(handwriting.load(self.data), self.kind, dpi=self.dpi, look=self.look))
+        found = list(samples(handwriting.load(self.data), self.kind, dpi=self.dpi, look=self.look))
+        if not found:
+            raise SystemExit(f"--kind {self.kind!r}: no page is called so; one is '310 digits, ruled'.")
+        return found
 
     @cached_property
     def small(self) -> Sample:
@@ -183,7 +186,10 @@ PARTS: tuple[Callable[[Bench], Iterator[Row]], ...] = (pages, command, start, sl
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.repeats < 1:
+        parser.error(f"argument --repeats: {options.repeats} is not at least 1")
     bench = Bench(
         data=options.data,
         kind=options.kind,
@@ -211,7 +217,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--only", choices=[part.__name__ for part in PARTS], help="one part instead of all")
     add("--kind", default="", help="only pages whose kind holds this text, such as 'JPEG' or '310 digits'")
-    add("--pages", type=int, default=SIZES[1], help="the most of the slope: 100, 1000 or 10000 (%(default)s)")
+    add("--pages", type=int, choices=SIZES, default=SIZES[1], help="the most of the slope (%(default)s)")
     add("--repeats", type=int, default=5, help="of all but the slope's larger runs (%(default)s)")
     add("--against", metavar="PROGRAM", help="tesseract, or a command line with {page} in it")
     add("--look", choices=("scan", "clean"), default="scan", help="how pages were scanned (%(default)s)")

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import re
 import subprocess
 import sys
 import time
@@ -148,6 +149,17 @@ def test_a_page_that_is_not_read_ends_the_measuring(home: Path, tmp_path: Path) 
         timed(load(home / "settings.toml"), tmp_path / "pages", read)
 
 
+def test_every_stage_is_explained() -> None:
+    root = Path(__file__).parent.parent
+    code = "".join(file.read_text("utf-8") for file in sorted((root / "processor").rglob("*.py")))
+    stages = set(re.findall(r'\b(?:stage|each)\("([^"]+)"', code)) | {REST, COMMITTED}
+    (table,) = re.findall(
+        r"^\| stage \|.*\n\|---.*\n((?:\|.*\n)+)", (root / "docs" / "performance.md").read_text("utf-8"), re.M
+    )
+    assert len(stages) > 15
+    assert {row.split("|")[1].strip() for row in table.splitlines()} == stages
+
+
 def a_timed(whole: float, decoding: float, other: float | None = None) -> Timed:
     return Timed(decoding=decoding, stages={"ink": whole / 4, REST: 3 * whole / 4}, rival=other)
 
@@ -265,3 +277,12 @@ def test_one_run_prints_what_each_stage_costs(capsys: pytest.CaptureFixture[str]
     assert sum(clean[stage] for stage in stages - other) == pytest.approx(clean["whole, s"])
     assert clean[f"{REST}, s"] < 0.3 * clean["whole, s"]
     assert clean["whole : decoding"] > 1
+
+
+@pytest.mark.parametrize(
+    "asked", [["--kind", "papyrus", "--only", "pages"], ["--repeats", "0"], ["--pages", "150"], ["--dots"]]
+)
+def test_what_cannot_be_measured_is_refused(asked: list[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main([*asked, "--data", str(SOURCE)])
+    assert refused.value.code
