@@ -17,6 +17,7 @@ from processor.errors import DigitInboxError
 from processor.intake.arrivals import Place
 from processor.metrics import exported
 from processor.patience import Stop
+from processor.prediction.archive import ModelFolder
 from processor.pulse import Pulse
 from processor.results.database import open_database
 from processor.results.originals import FAILED, PROCESSED
@@ -49,23 +50,14 @@ def assembled(
     metrics_port: int | None,
     engine: Engine | None = None,
 ) -> Iterator[Run]:
-    """Everything that would stop a later scan is checked before the first one is touched.
+    """A run over `paths` (none: the inbox), and what it stands on while it lasts.
 
     Another `engine` reads than the one that the settings name, where it is given.
     Raises BadSettings, BadModel, BadDatabase, BadCommand.
     """
-    start.check_settings(settings)
-    start.check_folders(settings)
-    places = start.places(settings, paths)
-    model = start.check_model(settings)
-    database = open_database(settings.database_url)
+    places, model, database = _checked(settings, paths)
     results = settings.results
-    with (
-        closing_pool(database),
-        start.staging(results) as staging,
-        exported(metrics_port, database, results) as metrics,
-    ):
-        pulse = Pulse(database, once=once, metrics=metrics)
+    with _founded(database, results, metrics_port, once=once) as (staging, pulse):
         custody = Custody(
             database, inbox=settings.inbox.resolve(), results=results, staging=staging, listener=listener
         )
@@ -86,6 +78,30 @@ def assembled(
                 pulse=pulse,
             )
             yield Run(daemon=daemon, custody=custody, succession=succession, places=places)
+
+
+def _checked(
+    settings: LoadedSettings, paths: Sequence[Path]
+) -> tuple[Sequence[Place], ModelFolder, Database]:
+    """Everything that would stop a later scan is checked before the first one is touched."""
+    start.check_settings(settings)
+    start.check_folders(settings)
+    places = start.places(settings, paths)
+    model = start.check_model(settings)
+    return places, model, open_database(settings.database_url)
+
+
+@contextmanager
+def _founded(
+    database: Database, results: Path, metrics_port: int | None, *, once: bool
+) -> Iterator[tuple[Path, Pulse]]:
+    """A folder for unfinished outputs and a sign of life, which others may be shown on a port."""
+    with (
+        closing_pool(database),
+        start.staging(results) as staging,
+        exported(metrics_port, database, results) as metrics,
+    ):
+        yield staging, Pulse(database, once=once, metrics=metrics)
 
 
 @contextmanager

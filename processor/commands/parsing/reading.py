@@ -8,6 +8,24 @@ import typer
 from processor.commands.options import Json, Quiet, SettingsFile, Workers, settings_of, words_of
 from processor.log_lines import LogFormat
 
+LogForm = Annotated[
+    LogFormat | None,
+    typer.Option(
+        help="Log on stderr: lines with time, level and event, or a JSON object a line.",
+        show_default="sentences",
+    ),
+]
+LogFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Log into FILE, too; at 10 MB it is turned over.", show_default="none"),
+]
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(
+        min=1, max=65535, help="Answer Prometheus on this port of the loopback.", show_default="none"
+    ),
+]
+
 
 def run(
     context: typer.Context,
@@ -17,25 +35,9 @@ def run(
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="Read what is there now, then stop.")] = False,
     workers: Workers = None,
-    log_format: Annotated[
-        LogFormat | None,
-        typer.Option(
-            help="Log on stderr: lines with time, level and event, or a JSON object a line.",
-            show_default="sentences",
-        ),
-    ] = None,
-    log_file: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Log into FILE, too; at 10 MB it is turned over.", show_default="none"
-        ),
-    ] = None,
-    metrics_port: Annotated[
-        int | None,
-        typer.Option(
-            min=1, max=65535, help="Answer Prometheus on this port of the loopback.", show_default="none"
-        ),
-    ] = None,
+    log_format: LogForm = None,
+    log_file: LogFile = None,
+    metrics_port: MetricsPort = None,
     as_json: Json = False,
     settings: SettingsFile = None,
     quiet: Quiet = False,
