@@ -24,6 +24,9 @@ from tests.proofs.mounts import mount_memory, unmount, write_protect
 from tests.proofs.products import check, command, drop_in, finish, product, says_so, settled, status_says
 from tests.proofs.programs import Program, wait_until
 
+MET = ("create", "write", "sync", "rename")
+"""What every scan needs; links, folders and removals are few."""
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
@@ -67,8 +70,8 @@ def read_with_faults(
 ) -> dict[str, int]:
     """Reads the pile while calls fail, and then what is left in peace; how many calls failed of each kind.
 
-    A scan meets a few of the faults, and far fewer than would set it aside. Most befall the database, which is
-    written to all the time, so the faults go on until there was one of each kind that must be `met`.
+    A scan meets a few of the faults, and far fewer than would set it aside. Most befall the database, which
+    is written to all the time, so the faults go on until there was one of each kind that must be `met`.
     """
     disk.begin(number, one_in, *kinds)
     drop_in(home)
