@@ -37,11 +37,12 @@ class Cluster:
 
     def join(self) -> None:
         """Raises BadSettings where there is no cluster at the address, or one of other versions."""
-        self._knock()
         try:
+            address = self._found()
+            _knock(address)
             with _own_sigterm():
-                ray.init(self.address, log_to_driver=False, logging_level="ERROR")
-        except (OSError, RuntimeError, ValueError) as error:
+                ray.init(address, log_to_driver=False, logging_level="ERROR")
+        except (OSError, OverflowError, RuntimeError, ValueError) as error:
             raise self._refused(_first_line(error)) from None
         # What Ray tells of the nodes' health it prints on stdout, which carries data only.
         setattr(ray._private.worker, "_worker_logs_enabled", False)  # noqa: B010
@@ -65,16 +66,14 @@ class Cluster:
         """Whether this node is dead, as far as the cluster knows."""
         return not any(known["NodeID"] == node and known["Alive"] for known in ray.nodes())
 
-    def _knock(self) -> None:
-        if self.address in ("auto", "local"):
-            return
+    def _found(self) -> str:
+        """HOST:PORT; of `auto`, where RAY_ADDRESS or the last `ray start` on this machine said."""
+        if self.address == "auto":
+            return str(ray._private.services.canonicalize_bootstrap_address("auto"))
         host, _, port = self.address.rpartition(":")
         if not host or not port.isdecimal() or "/" in host:
-            raise self._refused("it is not `auto` and not HOST:PORT")
-        try:
-            socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
-        except (OSError, OverflowError) as error:
-            raise self._refused(str(error)) from None
+            raise ValueError("it is not `auto` and not HOST:PORT")
+        return self.address
 
     def _refused(self, reason: str) -> BadSettings:
         return BadSettings(
@@ -82,6 +81,12 @@ class Cluster:
             "Start one with `ray start --head`, and name its address as that command shows it; "
             "or set workers.engine to 'local'.",
         )
+
+
+def _knock(address: str) -> None:
+    """Raises OSError where nobody answers: the last cluster of a machine is remembered when it is gone."""
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
 
 
 @contextmanager
