@@ -9,11 +9,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from processor.cli import main
 from processor.commands.config import default_file
 from processor.results.database import open_database
 from processor.settings import ENV_PREFIX
+from tests.stored_scans import store_scans
+from tests.text_house import House
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
+Called = tuple[int, str, str]
+Call = Callable[..., Called]
 
 PROCESSOR = Path(sys.executable).with_name("processor")
 
@@ -54,3 +59,35 @@ def processor(home: Path) -> Command:
         return subprocess.run(command, **{**settings, **options})  # type: ignore[call-overload, no-any-return]
 
     return run
+
+
+@pytest.fixture
+def call(home: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Call:
+    """Runs `main` in this process: the exit code, stdout and stderr."""
+    monkeypatch.chdir(home)
+
+    def call(*arguments: str | Path) -> Called:
+        monkeypatch.setattr(sys, "argv", ["processor", *map(str, arguments)])
+        capfdbinary.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capfdbinary.readouterr()
+        code = ended.value.code
+        return int(code) if code is not None else 0, out.decode(), err.decode()
+
+    return call
+
+
+@pytest.fixture
+def stored(home: Path) -> Path:
+    """A product folder with a database in which two scans are done, one failed and one waits."""
+    store_scans(home)
+    return home
+
+
+@pytest.fixture
+def house(home: Path) -> Iterator[House]:
+    """A product folder whose scans are text files."""
+    house = House(home)
+    yield house
+    house.database.dispose()

@@ -2,6 +2,7 @@
 
 import pytest
 
+from processor.characters import visible
 from processor.commands.printing import print_entries
 
 PATH = "/srv/scans/" + "a-very-long-folder/" * 5 + "form.png"
@@ -46,3 +47,18 @@ def test_a_name_cannot_speak_to_the_terminal(capsys: pytest.CaptureFixture[str])
 
 def test_no_entry_is_no_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert printed(capsys) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("form 1ä.png", "form 1ä.png"),
+        ("a\nb\tc", r"a\nb\tc"),
+        ("\x1b[2J", r"\x1b[2J"),
+        ("\x9b31m", r"\x9b31m"),
+        ("b\udcff", r"b\udcff"),
+        ("gnp\u202eevil", r"gnp\u202eevil"),
+    ],
+)
+def test_control_characters_are_shown(text: str, shown: str) -> None:
+    assert visible(text) == shown

@@ -1,11 +1,8 @@
 """Scans that are renamed or taken away while they wait: their content is read from wherever it lies now."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-
-import pytest
 
 from processor.engines.tasks import ScanTask
 from processor.errors import Transient
@@ -14,13 +11,6 @@ from processor.records import ScanResult
 from processor.results.originals import kept_name
 from tests.stand_ins import drop, text_reader
 from tests.text_house import House, Visitor
-
-
-@pytest.fixture
-def house(home: Path) -> Iterator[House]:
-    house = House(home)
-    yield house
-    house.database.dispose()
 
 
 def gone(house: House, path: Path, target: Path | None = None) -> None:

@@ -28,13 +28,6 @@ from tests.stand_ins import SerialEngine, drop, text_reader
 from tests.text_house import House, Visitor, outcome
 
 
-@pytest.fixture
-def house(home: Path) -> Iterator[House]:
-    house = House(home)
-    yield house
-    house.database.dispose()
-
-
 def faults(house: House) -> list[tuple[str, int, int]]:
     """Each file with its tries, and how many of them its surroundings ended."""
     with reading(house.database) as connection:

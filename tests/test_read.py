@@ -1,7 +1,9 @@
 """`processor read`, whatever it is given to read."""
 
+import hashlib
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from processor.commands.read import read
 from processor.errors import BadCommand, Exit
 from processor.records import Cause
 from processor.settings import load
+from tests.conftest import Call
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -87,3 +90,61 @@ def test_it_is_told_why_a_number_is_in_review_and_of_no_other(
     for number in numbers:
         assert (number["reason"] is None) == (number["status"] == "accepted")
         assert number["reason"] is None or number["reason"].split(":")[0] in set(Cause)
+
+
+@pytest.fixture(scope="session")
+def digits() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """Handwritten digits, (N, 28, 28) uint8, ink high."""
+    with np.load(Path(__file__).with_name("data") / "mnist-sample.npz") as sample:
+        images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]] = sample["images"]
+    return images
+
+
+def test_read_prints_digits_scores_and_rejections(
+    call: Call, home: Path, digits: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+) -> None:
+    page = np.full((120, 220), 255, np.uint8)
+    for place, image in enumerate(digits[:3]):
+        page[40:68, 30 + 60 * place : 58 + 60 * place] -= image
+    page[100:103, 10:210] = 0
+    Image.fromarray(page).save(home / "a b.png")
+    (home / "bad.jpg").write_text("no image")
+    code, out, err = call("read", "a b.png", "bad.jpg", "--save", "pictures")
+    assert code == Exit.SOME_FAILED
+    assert "bad.jpg" in err
+    assert "a b.png, page 1: 220 x 120 px" in out
+    saved = sorted(path.name for path in (home / "pictures").iterdir())
+    assert [re.sub("-[0-9a-f]{12}", "", name) for name in saved] == ["a b-p1.jpg", "a b-sheet.png"]
+    assert not (home / "results" / "results.db").exists()
+    code, out, err = call("read", "a b.png", "bad.jpg", "--json")
+    document = json.loads(out)
+    assert [scan["file"] for scan in document["scans"]] == ["a b.png", "bad.jpg"]
+    assert document["scans"][1]["error"]
+    (found,) = document["scans"][0]["pages"]
+    readings = [reading for number in found["numbers"] for reading in number["readings"]]
+    assert len(readings) == 3
+    for reading in readings:
+        scores = [score["confidence"] for score in reading["top"]]
+        assert len(scores) == 3
+        assert scores == sorted(scores, reverse=True)
+        assert reading["top"][0]["digit"] == reading["digit"]
+    assert all(blob["reason"] for blob in found["rejected"])
+
+
+def test_read_saves_where_it_cannot(call: Call, home: Path) -> None:
+    Image.fromarray(np.full((120, 220), 255, np.uint8)).save(home / "a.png")
+    sha256 = hashlib.sha256((home / "a.png").read_bytes()).hexdigest()
+    (home / "pictures" / f"a-{sha256[:12]}-p1.jpg").mkdir(parents=True)
+    code, _, err = call("read", "a.png", "--save", "pictures")
+    assert code == Exit.BAD_COMMAND
+    assert "--save pictures: Is a directory" in err
+    (home / "file").touch()
+    assert "--save file: File exists" in call("read", "a.png", "--save", "file")[2]
+
+
+def test_read_what_is_not_there(call: Call, home: Path) -> None:
+    (home / "folder.png").mkdir()
+    code, _, err = call("read", "nothing.png", "folder.png")
+    assert code == Exit.SOME_FAILED
+    assert "nothing.png cannot be read: No such file" in err
+    assert "folder.png cannot be read: Is a directory" in err

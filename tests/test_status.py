@@ -7,7 +7,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,14 +16,16 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, insert, update
 
-from processor.cli import main
 from processor.commands.health import judge
 from processor.errors import Exit
 from processor.intake.queue import claim, enqueue, fail
+from processor.prediction.archive import current_name
 from processor.pulse import SILENT_SECONDS, DaemonState, Sign
 from processor.results.database import open_database, writing
 from processor.results.progress import progress
 from processor.results.schema import daemons, scans
+from processor.settings import shipped_archive
+from tests.conftest import Call
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HERE = socket.gethostname()
@@ -49,24 +51,6 @@ FACTS: dict[str, Any] = {
     "scans_per_minute": 12.34,
     "workers": 4,
 }
-
-Call = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture
-def call(home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
-    """Runs `main` in this process: the exit code, and stdout."""
-
-    def call(*arguments: str) -> tuple[int, str]:
-        monkeypatch.chdir(home)
-        monkeypatch.setattr(sys, "argv", ["processor", *arguments])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, _ = capfd.readouterr()
-        return int(ended.value.code or 0), out
-
-    return call
 
 
 @pytest.fixture
@@ -145,7 +129,7 @@ def test_an_empty_queue_is_told(tmp_path: Path) -> None:
 
 def test_status_shows_the_run_at_a_glance(database: Engine, call: Call) -> None:
     a_daemon(database)
-    code, text = call("status")
+    code, text, _ = call("status")
     assert code == 0
     assert "\x1b" not in text
     shown = lines(text)
@@ -260,10 +244,10 @@ def test_who_is_healthy(found: list[Sign], healthy: bool, reason: str) -> None:
 
 
 def test_health_is_an_exit_code(database: Engine, call: Call) -> None:
-    code, text = call("health")
+    code, text, _ = call("health")
     assert (code, text.split(":")[0]) == (1, "not healthy")
     a_daemon(database)
-    code, text = call("health")
+    code, text, _ = call("health")
     assert (code, text.split(":")[0]) == (0, "healthy")
     assert "3 waiting, 1 under way" in text
     document = json.loads(call("health", "--json")[1])
@@ -274,8 +258,40 @@ def test_health_is_an_exit_code(database: Engine, call: Call) -> None:
 @pytest.mark.parametrize("settings", ["", "[nonsense]\n"])
 def test_what_keeps_health_from_being_told_is_a_reason(call: Call, home: Path, settings: str) -> None:
     (home / "settings.toml").write_text(settings)
-    code, text = call("health")
+    code, text, _ = call("health")
     assert code == Exit.SOME_FAILED
     assert text.startswith("not healthy: ")
     assert ("nonsense" if settings else "There is no database") in text
     assert json.loads(call("health", "--json")[1])["healthy"] is False
+
+
+@pytest.mark.usefixtures("stored")
+def test_status_counts_the_database(call: Call) -> None:
+    code, out, _ = call("status", "--json")
+    assert code == 0
+    counts = json.loads(out)
+    expected = {"seen": 4, "done": 2, "failed": 1, "duplicate": 0, "ignored": 0, "pending": 1}
+    expected |= {"pages": 3, "numbers": 4, "digits": 8, "review": 2, "rejected": 1}
+    expected |= {"numbers_in_review": 1}
+    assert {name: counts[name] for name in expected} == expected
+    assert counts["seconds"] == 1.0
+    assert counts["pages_per_second"] == 3.0
+    archive = shipped_archive()
+    assert archive is not None
+    assert counts["model"] == current_name(archive)
+    shown = call("status")[1]
+    assert re.search(r"^numbers +4$", shown, re.MULTILINE)
+    assert "1 of 4 numbers: processor results --status review" in shown
+
+
+def test_status_without_a_database_says_how_to_get_one(call: Call) -> None:
+    code, out, err = call("status")
+    assert code == Exit.BAD_DATABASE
+    assert out == ""
+    assert "processor run --once" in err
+
+
+def test_status_of_a_file_that_is_no_database(call: Call, home: Path) -> None:
+    (home / "results").mkdir()
+    (home / "results" / "results.db").write_text("this is no database " * 100)
+    assert call("status")[0] == Exit.BAD_DATABASE

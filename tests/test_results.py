@@ -1,0 +1,120 @@
+"""`processor results`: the numbers that were read, filtered, on the screen and in files."""
+
+import csv
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from processor.commands.results import parse_since
+from processor.errors import BadCommand, Exit
+from tests.conftest import Call
+from tests.stored_scans import NASTY, NOW
+
+
+@pytest.mark.usefixtures("stored")
+def test_results_as_a_table_shows_every_number_whole(call: Call) -> None:
+    code, out, err = call("results")
+    assert (code, err) == (0, "")
+    rows = out.splitlines()
+    assert len(rows) == 5
+    assert rows[0].split() == ["file", "page", "position", "text", "digits", "confidence", "status", "field"]
+    assert any(row.split()[:5] == ["form.png", "1", "1", "007", "007"] for row in rows)
+
+
+@pytest.mark.usefixtures("stored")
+def test_a_column_that_no_number_has_is_left_out_on_the_screen_alone(call: Call) -> None:
+    nasty = ("results", "--file", "*x.png")
+    _, out, _ = call(*nasty)
+    assert out.splitlines()[0].split()[-1] == "status"
+    assert "45" in out
+    assert list(json.loads(call(*nasty, "--format", "json")[1])[0]) == list(
+        json.loads(call("results", "--format", "json")[1])[0]
+    )
+    assert "field" in call(*nasty, "--format", "csv")[1].splitlines()[0].split(",")
+    assert "field" not in call("results", "--file", "nothing")[1]
+
+
+@pytest.mark.usefixtures("stored")
+def test_names_cannot_speak_to_the_terminal(call: Call) -> None:
+    for command in (["results"], ["show", NASTY], ["query", "SELECT file FROM scans"]):
+        code, out, _ = call(*command)
+        assert code == 0
+        assert "\x1b" not in out
+        assert r"a\x1b[31m[red]\nx.png" in out
+
+
+@pytest.mark.usefixtures("stored")
+@pytest.mark.parametrize(
+    ("options", "texts"),
+    [
+        (["--file", "form*"], ["007", "12", "3"]),
+        (["--status", "review"], ["12"]),
+        (["--status", "accepted", "--file", "*.png"], ["45", "007", "3"]),
+        (["--since", "2026-03-01T12:00"], ["45", "007", "12", "3"]),
+        (["--since", "2026-03-01T12:01"], []),
+        (["--file", "nothing"], []),
+    ],
+)
+def test_results_are_filtered(call: Call, options: list[str], texts: list[str]) -> None:
+    code, out, _ = call("results", *options, "--format", "csv")
+    assert code == 0
+    assert sorted(row["digits"] for row in csv.DictReader(io.StringIO(out))) == sorted(texts)
+
+
+def test_results_as_csv_json_and_parquet_say_the_same(call: Call, stored: Path) -> None:
+    from_csv = list(csv.DictReader(io.StringIO(call("results", "--format", "csv")[1])))
+    from_json = json.loads(call("results", "--format", "json")[1])
+    call("results", "-o", stored / "out.parquet")
+    from_parquet = pd.read_parquet(stored / "out.parquet").to_dict("records")
+    for rows in (from_csv, from_json, from_parquet):
+        assert [row["digits"] for row in rows] == ["45", "007", "12", "3"]
+        assert {row["model"] for row in rows} == {"cnn-a"}
+    assert [row["file"] for row in from_json] == [row["file"] for row in from_parquet]
+
+
+def test_the_suffix_of_the_output_chooses_the_format(call: Call, stored: Path) -> None:
+    code, out, err = call("results", "-o", "numbers.json")
+    assert (code, out) == (0, "")
+    assert "4 rows" in err
+    assert len(json.loads((stored / "numbers.json").read_text())) == 4
+    call("results", "-o", "numbers.json", "--format", "csv")
+    assert (stored / "numbers.json").read_text().startswith("file,page")
+    assert call("--quiet", "results", "-o", "numbers.csv") == (0, "", "")
+
+
+@pytest.mark.usefixtures("stored")
+@pytest.mark.parametrize("output", ["missing/x.csv", "inbox"])
+def test_an_output_that_cannot_be_is_a_wrong_command(call: Call, output: str) -> None:
+    code, _, err = call("results", "--format", "csv", "-o", output)
+    assert code == Exit.BAD_COMMAND
+    assert output in err
+
+
+def test_a_table_has_no_file(call: Call, stored: Path) -> None:
+    assert call("results", "-o", "x.txt")[0] == Exit.BAD_COMMAND
+    assert not (stored / "x.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-02-03", datetime(2026, 2, 3, tzinfo=UTC)),
+        ("2026-02-03T04:05", datetime(2026, 2, 3, 4, 5, tzinfo=UTC)),
+        ("2026-02-03T04:05+02:00", datetime(2026, 2, 3, 2, 5, tzinfo=UTC)),
+        ("90m", NOW - timedelta(minutes=90)),
+        (" 7 d ", NOW - timedelta(days=7)),
+        ("2w", NOW - timedelta(weeks=2)),
+    ],
+)
+def test_since(text: str, moment: datetime) -> None:
+    assert parse_since(text, NOW) == moment
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "7", "2026-13-01", "9999999999999d"])
+def test_since_what_is_no_time(text: str) -> None:
+    with pytest.raises(BadCommand):
+        parse_since(text, NOW)

@@ -1,0 +1,111 @@
+"""`processor show`: all that is known of one scan, in words and in pictures."""
+
+import hashlib
+import json
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from processor.errors import Exit
+from processor.intake.queue import claim, enqueue, finish
+from processor.records import Box, NumberReading, Status
+from processor.results.database import open_database
+from tests.conftest import Call
+from tests.sample_readings import a_blob, a_number, a_page, a_result
+from tests.stored_scans import NOW
+
+
+def keep(home: Path, scan: Path, *numbers: NumberReading) -> None:
+    """Records that `numbers` were read on the one page of `scan`, at 300 dpi."""
+    (home / "results").mkdir(exist_ok=True)
+    database = open_database(f"sqlite:///{home / 'results' / 'results.db'}")
+    sha256 = hashlib.sha256(scan.read_bytes()).hexdigest()
+    enqueue(database, source=scan.parent, file=scan.name, sha256=sha256, bytes=9, now=NOW)
+    job = claim(database, NOW, 60)
+    assert job is not None
+    finish(database, job, a_result(a_page(*numbers)), NOW)
+    database.dispose()
+
+
+@pytest.mark.usefixtures("stored")
+def test_show_tells_all_of_one_scan(call: Call) -> None:
+    code, out, _ = call("show", "form.png")
+    assert code == 0
+    for words in ("sha256", "Page 1: 2480 x 3508 px, 300 dpi", "Page 2:", "007", "speck", "review"):
+        assert words in out
+    assert re.search(r"^finished_at +2026-03-01 12:00:00 UTC$", out, re.MULTILINE)
+    assert re.search(r"^seconds +0\.25$", out, re.MULTILINE)
+    document = json.loads(call("show", "form.png", "--json")[1])
+    assert [[number["text"] for number in page["numbers"]] for page in document["pages"]] == [
+        ["007", "12"],
+        ["3"],
+    ]
+    assert document["pages"][0]["numbers"][0]["digits"][0]["second"] == "7"
+    assert document["pages"][0]["rejected"][0]["reason"].startswith("speck")
+    assert document["finished_at"] == "2026-03-01T12:00:00Z"
+
+
+def test_show_tells_why_a_number_is_in_review(call: Call, home: Path) -> None:
+    (home / "results" / "results.db").unlink(missing_ok=True)
+    scan = home / "doubtful.png"
+    scan.write_bytes(b"never decoded")
+    why = "may lack digits: gap in it, digit heights 0.9, limit 0.65"
+    keep(home, scan, replace(a_number("12", Status.REVIEW), reason=why), a_number("7"))
+    assert call("show", "doubtful.png")[1].count(why) == 1
+    document = json.loads(call("show", "doubtful.png", "--json")[1])
+    assert [number["reason"] for number in document["pages"][0]["numbers"]] == [why, None]
+    as_csv = call("results", "--format", "csv")[1].splitlines()
+    assert [line.split(",", 14)[14] for line in as_csv] == ["reason", f'"{why}"', ""]
+
+
+def test_show_saves_a_picture_of_every_number(call: Call, home: Path) -> None:
+    (home / "inbox").mkdir(exist_ok=True)
+    scan = home / "inbox" / "a.png"
+    Image.fromarray(np.full((200, 300), 255, np.uint8)).save(scan)
+    (home / "results").mkdir()
+    database = open_database(f"sqlite:///{home / 'results' / 'results.db'}")
+    sha256 = hashlib.sha256(scan.read_bytes()).hexdigest()
+    enqueue(database, source=home / "inbox", file="a.png", sha256=sha256, bytes=9, now=NOW)
+    job = claim(database, NOW, 60)
+    assert job is not None
+    finish(database, job, a_result(a_page(a_number("007"), a_number("12"), rejected=(a_blob(),))), NOW)
+    database.dispose()
+    code, out, err = call("show", "a.png", "--save", "pictures")
+    assert (code, "007" in out, "2 pictures of numbers" in err) == (0, True, True)
+    names = sorted(p.name[-10:] for p in (home / "pictures").iterdir())
+    assert names == ["-p1-n1.png", "-p1-n2.png", "jected.png"]
+    scan.unlink()
+    code, _, err = call("show", "a.png", "--save", "pictures")
+    assert code != 0
+    assert "the original is neither" in err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other file systems take no such names")
+def test_show_saves_pictures_of_a_scan_whose_name_is_no_text(call: Call, home: Path) -> None:
+    scan = home / "caf\udce9.png"
+    Image.fromarray(np.full((200, 300), 255, np.uint8)).save(scan)
+    keep(home, scan, a_number("007"))
+    code, out, _ = call("show", r"caf\udce9.png", "--save", "pictures")
+    assert (code, "007" in out) == (0, True)
+    assert [p.name[-10:] for p in (home / "pictures").iterdir()] == ["-p1-n1.png"]
+
+
+def test_show_draws_a_pdf_as_it_was_read(call: Call, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scan = home / "a.pdf"
+    Image.new("L", (300, 200), 255).save(scan, resolution=72)
+    keep(home, scan, replace(a_number("7"), box=Box(1150, 700, 60, 90)))
+    monkeypatch.setenv("PROCESSOR_INTAKE__PDF_DPI", "50")
+    assert call("show", "a.pdf", "--save", "pictures")[0] == 0
+    assert len(list((home / "pictures").iterdir())) == 1
+
+
+@pytest.mark.usefixtures("stored")
+def test_show_what_was_never_seen(call: Call) -> None:
+    code, _, err = call("show", "from.png")
+    assert code == Exit.BAD_COMMAND
+    assert "form.png" in err
