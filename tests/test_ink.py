@@ -72,6 +72,34 @@ def test_what_is_faint_all_over_continues_nothing() -> None:
     assert not found(contrast)[:, 615:640].any()
 
 
+def fine(dark: float, grain: float = 0.0) -> Contrast:
+    """Strokes two pixels wide, and a row of thick dark ones below them; `grain` is the paper's."""
+    contrast = np.abs(np.random.default_rng(1).normal(0, 1, (HEIGHT, WIDTH))).astype(np.float32) * grain
+    for x in range(500, 700, 20):
+        contrast[450:462, x : x + 2] = dark
+        contrast[490:530, x : x + 8] = 0.9
+    return contrast
+
+
+def test_fine_strokes_stay_whole_beside_thick_ones() -> None:
+    """The pen is the same, but the lens spreads what is as thin as a pixel."""
+    contrast = fine(0.35)
+    assert not binarise(contrast)[450:462, 500:502].any()
+    ink = found(contrast)
+    assert all(ink[450:462, x : x + 2].all() for x in range(500, 700, 20))
+
+
+def test_thick_strokes_as_faint_do_not() -> None:
+    contrast = fine(0.9)
+    contrast[450:462, 500:508] = 0.35
+    assert not found(contrast)[450:462, 500:508].any()
+
+
+def test_fine_strokes_that_hardly_stand_out_of_the_grain_are_grain() -> None:
+    assert found(fine(0.35, grain=0.02))[452:460, 500:502].all()
+    assert not found(fine(0.35, grain=0.18))[452:460, 500:502].all()
+
+
 def test_most_of_a_mark_must_be_ink() -> None:
     """A faint shade that a stroke ends in is not the stroke."""
     contrast = written((0.5, 596))

@@ -48,7 +48,13 @@ CONTINUES = 0.6
 """What reaches this share of the limit continues a stroke that is ink elsewhere ..."""
 
 DARK_SHARE = 0.35
-"""... if so much of the whole mark is ink."""
+"""... if so much of the whole mark is ink,"""
+
+FINE_CORE = 0.2
+ABOVE_GRAIN = 2.0
+"""... or, of a fine one, stands out of the paper by so many times the limit there: grain is fine, too. A fine
+mark is three pixels wide in at most that share of its ink. The lens spreads a stroke as thin as a pixel over
+several, so small figures are paler than large ones beside them."""
 
 FAINT_MARK = 0.5
 BLURRED = 0.75
@@ -75,10 +81,15 @@ def _square(side: int) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Limits:
-    """Where ink begins (H, W) float32, and where what continues a stroke begins; infinite on a blank page."""
+    """Where ink begins (H, W) float32, and where what continues a stroke begins; infinite on a blank page.
+
+    `paper` (H, W) is what the paper's grain and print reach above its `base`; None where ink is all there is.
+    """
 
     ink: NDArray[np.float32]
     stroke: NDArray[np.float32]
+    paper: NDArray[np.float32] | None = None
+    base: float = 0.0
 
 
 def binarise(contrast: NDArray[np.float32]) -> Mask:
@@ -99,6 +110,12 @@ def find_ink(contrast: NDArray[np.float32], limits: Limits) -> Mask:
     found = find_components(np.asarray(weak, np.bool_))
     dark = np.bincount(found.at[ink[found.y, found.x]], minlength=found.count)
     kept = dark >= DARK_SHARE * found.areas
+    if limits.paper is not None:
+        core = cv2.erode(weak.view(np.uint8), _square(3))
+        wide = np.bincount(found.at[core[found.y, found.x] > 0], minlength=found.count)
+        clear = contrast[found.y, found.x] - limits.base > ABOVE_GRAIN * limits.paper[found.y, found.x]
+        clear_area = np.bincount(found.at[clear], minlength=found.count)
+        kept |= (wide <= FINE_CORE * found.areas) & (clear_area >= DARK_SHARE * found.areas)
     kept[0] = False
     return np.asarray(ink | kept[found.labels], np.bool_)
 
@@ -170,7 +187,7 @@ def ink_limits(contrast: NDArray[np.float32]) -> Limits:
     smooth[cv2.dilate(lines, _square(edge // 2 | 1)) > 0] = 0
     limit = np.maximum(np.maximum(lowest, own), STROKE_SHARE * cv2.dilate(smooth, _square(window)))
     weak = np.maximum(np.maximum(paper, own), np.float32(CONTINUES) * limit)
-    return Limits(limit + np.float32(base), weak + np.float32(base))
+    return Limits(limit + np.float32(base), weak + np.float32(base), paper, base)
 
 
 def _runs(ink: NDArray[np.uint8], window: int) -> NDArray[np.uint8]:
