@@ -14,6 +14,7 @@ from processor.segmentation.blobs import Blob, union
 from processor.segmentation.hypotheses import Candidate, Part, cuts, propose
 from processor.segmentation.lattice import Hypothesis, best_path
 from processor.segmentation.separators import NARROW, SMALL, hangs
+from processor.segmentation.sizes import SMALL_PRINT, characters
 from processor.segmentation.spelling import Step
 from processor.segmentation.splitting import split, stroke_width
 from processor.segmentation.stacks import line_stacks
@@ -48,14 +49,7 @@ A 5 with the comma before it is still a 5 to the network, and the comma would be
 """
 
 CHARACTERS = 3
-"""So many blobs of like height measure their line by themselves."""
-
-SMALL_PRINT = 0.35
-"""... unless they are lower than this share of the page's digits: rows of grain look alike, too."""
-
-ROW = 5
-ALIKE = 0.2
-"""So many marks, whose heights have no more than this share as standard deviation, are no row of grain."""
+"""So many blobs of like height measure their line by themselves, unless they are `SMALL_PRINT` or grain."""
 
 HIGH = 0.6
 BESIDE = 0.8
@@ -82,28 +76,28 @@ class Line:
     stacks: tuple[int, ...]
     specks: tuple[Mark, ...]
     height: float
-    page_digit_height: float
+    digit_height: float
 
 
 def make_line(
-    blobs: Sequence[Blob], page_shape: tuple[int, int], page_digit_height: float, pen_width: float
+    blobs: Sequence[Blob], page_shape: tuple[int, int], digit_height: float, pen_width: float
 ) -> Line:
     """The line of `blobs` (left to right) on a page of (height, width) pixels, written with a `pen_width`.
 
     A line is measured by its own characters, so small figures beside large ones are no specks; one or two
-    marks alone are measured by the page's digits. The pieces of a broken digit are one character.
+    marks alone are measured by the digits about them, `digit_height` px high. The pieces of a broken digit
+    are one character.
     """
-    stacks = line_stacks([b.box for b in blobs], page_digit_height)
+    stacks = line_stacks([b.box for b in blobs], digit_height)
     heights = np.array([Box.around(blobs[i].box for i in stack).height for stack in stacks], np.float64)
     of = [number for number, stack in enumerate(stacks) for _ in stack]
     blobs = [blobs[i] for stack in stacks for i in stack]
-    high = heights[heights >= 0.5 * heights.max()]
+    high = characters(heights)
     height = float(np.median(high))
-    small = height < SMALL_PRINT * page_digit_height
-    measured = len(high) >= CHARACTERS and (not small or _is_row(high))
-    scale = height if measured else max(height, page_digit_height)
+    measured = len(high) >= CHARACTERS and height >= SMALL_PRINT * digit_height
+    scale = height if measured else max(height, digit_height)
     boxes = [b.box for b in blobs]
-    highest = min(float(heights.max()), max(height, page_digit_height))
+    highest = min(float(heights.max()), max(height, digit_height))
     judged = [
         geometry.judge_blob(b.box, scale, page_shape)
         or _judge_hanging(b.box, boxes, height, highest)
@@ -120,13 +114,8 @@ def make_line(
         stacks=tuple(number for number, speck in zip(of, is_speck, strict=True) if not speck),
         specks=tuple(Mark(b, None, 1.0, j) for b, j, s in zip(blobs, judged, is_speck, strict=True) if s),
         height=height,
-        page_digit_height=page_digit_height,
+        digit_height=digit_height,
     )
-
-
-def _is_row(heights: NDArray[np.float64]) -> bool:
-    """Whether marks of such heights were written, however small: a page may hold digits of any size."""
-    return len(heights) >= ROW and float(heights.std()) <= ALIKE * float(heights.mean())
 
 
 def _judge_hanging(box: Box, line: Sequence[Box], height: float, highest: float) -> Rejection | None:
@@ -294,7 +283,7 @@ def _reject(mark: Mark, judged: Rejection | None, junk: bool, line: Line) -> Rej
     return (
         judged
         or cross
-        or geometry.judge_size(blob.box, line.height, line.page_digit_height)
+        or geometry.judge_size(blob.box, line.height, line.digit_height)
         or open_set.unlike_any_digit(seen.probabilities)
     )
 

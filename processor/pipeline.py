@@ -48,6 +48,7 @@ from processor.second_reading import read_again
 from processor.segmentation.blobs import Blob, find_blobs
 from processor.segmentation.cutouts import LEVEL, one_line
 from processor.segmentation.layout import group_lines, reading_order
+from processor.segmentation.sizes import digit_heights
 from processor.settings import LoadedSettings
 from processor.stages import each, stage
 from processor.words import Mark
@@ -106,9 +107,11 @@ def read_page(page: Page, reader: Reader) -> PageReading:
     groups = group_lines([b.box for b in blobs], paper.digit_height)
     pen = pen_width(blobs, paper.digit_height)
     cut_out = one_line(groups, blobs, paper.mask.shape[0])
+    rows: Sequence[Sequence[int]] = cut_out.groups if cut_out else groups
+    heights = digit_heights(rows, [b.box for b in blobs], paper.digit_height)
     lines = [
-        make_line([blobs[i] for i in g], paper.mask.shape, paper.digit_height, pen)
-        for g in (cut_out.groups if cut_out else groups)
+        make_line([blobs[i] for i in row], paper.mask.shape, height, pen)
+        for row, height in zip(rows, heights, strict=True)
     ]
     proposed = propose_lines(lines, paper.ink, reader.classify)
     found = read_lines(proposed)

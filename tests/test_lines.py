@@ -10,6 +10,7 @@ from processor.lines import PART_COST, Classify, make_line, pen_width, propose_l
 from processor.records import Cause, CutOut, Gray
 from processor.segmentation.blobs import find_blobs
 from processor.segmentation.layout import group_lines
+from processor.segmentation.sizes import digit_heights
 
 HEIGHT = 40.0
 
@@ -52,7 +53,11 @@ def read(image: NDArray[np.uint8], look: Classify = classify) -> tuple[str, list
     blobs = find_blobs(image > 0, least_side=3)
     groups = group_lines([b.box for b in blobs], HEIGHT)
     pen = pen_width(blobs, HEIGHT)
-    lines = [make_line([blobs[i] for i in g], image.shape, HEIGHT, pen) for g in groups]
+    heights = digit_heights(groups, [b.box for b in blobs], HEIGHT)
+    lines = [
+        make_line([blobs[i] for i in g], image.shape, height, pen)
+        for g, height in zip(groups, heights, strict=True)
+    ]
     marks = [m for line in read_lines(propose_lines(lines, image, look)) for m in line]
     digits = [str(m.seen.probabilities[:-1].argmax()) for m in marks if m.rejection is None and m.seen]
     return "".join(digits), sorted(m.rejection.cause for m in marks if m.rejection)
@@ -219,6 +224,17 @@ def test_a_row_of_small_digits_is_read_beside_large_ones() -> None:
     assert read(row([11] * 6))[0] == "1" * 6
     assert read(row([11] * 4)) == ("", [Cause.SPECK] * 4)
     assert read(row([11, 5, 11, 6, 11, 5, 6]))[0] == ""
+
+
+def test_two_small_digits_are_read_where_they_stand_in_a_row() -> None:
+    """Alone they are specks."""
+    image = np.zeros((120, 300), np.uint8)
+    for x in (20, 32):
+        cv2.line(image, (x, 60), (x, 50), 255, 1)
+    assert read(image) == ("", [Cause.SPECK] * 2)
+    for x in (100, 112, 124):
+        cv2.line(image, (x, 60), (x, 50), 255, 1)
+    assert read(image) == ("1" * 5, [])
 
 
 def test_to_part_the_pieces_of_a_broken_digit_costs_more_than_to_part_neighbours() -> None:

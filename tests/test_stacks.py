@@ -43,6 +43,21 @@ def test_two_rows_of_small_figures_are_two_though_a_title_is_as_high_as_both() -
     assert len(find_stacks([*rows, Box(800, 20, 30, 36)], 17.0)) == 9
 
 
+@pytest.mark.parametrize("lower", [40, 60, 80])
+def test_rows_of_unlike_sizes_are_two_though_both_are_as_high_as_a_third(lower: int) -> None:
+    """Numbers in figures of several sizes, one under the other."""
+    upper = whole(*((100 + 28 * i, 100) for i in range(5)))
+    foot = 140 + 20 + lower
+    below = [Box(100 + lower * i, foot - lower, lower // 2, lower) for i in range(5)]
+    third = [Box(100 + 150 * i, 400, 80, foot - 100) for i in range(3)]
+    assert len(find_stacks([*upper, *below, *third], foot - 100.0)) == 13
+
+
+def test_digits_that_a_line_cut_in_two_are_one_though_their_halves_stand_in_rows() -> None:
+    halves = [Box(100 + 32 * i, y, 24, 18) for i in range(5) for y in (100, 122)]
+    assert find_stacks(halves, HEIGHT) == [[2 * i, 2 * i + 1] for i in range(5)]
+
+
 def test_where_small_print_sets_the_scale_digits_near_by_tell_how_high_a_digit_is() -> None:
     beside = whole((60, 100), (140, 100))
     assert find_stacks([HEAD, FOOT], 18.0) == [[0], [1]]
@@ -90,9 +105,11 @@ def test_hundreds_of_marks_take_no_time_to_speak_of() -> None:
     assert len(find_stacks([Box(int(x), int(y), 20, 17) for x, y in places], HEIGHT)) <= 1500
 
 
-def test_a_screen_of_ten_thousand_dots_is_as_many_stacks_as_columns() -> None:
-    dots = [Box(20 + 10 * x, 20 + 10 * y, 6, 6) for x in range(100) for y in range(100)]
-    assert [len(stack) for stack in find_stacks(dots, 15.0)] == [100] * 100
+@pytest.mark.parametrize(("pitch", "stacks"), [(10, 10_000), (7, 100)], ids=["apart", "close"])
+def test_a_screen_of_ten_thousand_dots_takes_no_time_to_speak_of(pitch: int, stacks: int) -> None:
+    """Dots that stand apart are rows, others columns."""
+    dots = [Box(20 + 10 * x, 20 + pitch * y, 6, 6) for x in range(100) for y in range(100)]
+    assert len(find_stacks(dots, 15.0)) == stacks
 
 
 CRUMBS = [Box(170, 100, 6, 8), Box(168, 112, 5, 6), Box(169, 122, 5, 7), Box(167, 134, 6, 5)]

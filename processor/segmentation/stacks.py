@@ -4,7 +4,7 @@ A pen that skips, a fax or a faint scan breaks a 2 at its waist and loosens the 
 is lower than a digit, and often looks like another one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,15 @@ NEAR = 8.0
 WITNESSES = 2
 """... of which so many stand at most so many of their heights away: two rows of figures have no such."""
 
+ROW_GAP = 0.12
+"""Pieces that both stand in rows of their own are one digit's where only a line's thickness parts them;"""
+
+ROW_MATES = 2
+LIKE = 1.5
+FEET = 0.25
+"""... in a row stand so many others, of heights that differ by at most this factor, whose feet differ by at
+most this share of the higher one's height."""
+
 CRUMBS = 0.5
 """Specks beside a number's digits that cover this share of their height may be what is left of another."""
 
@@ -43,7 +52,7 @@ def find_stacks(boxes: Sequence[Box], digit_height: float) -> list[list[int]]:
     if not boxes:
         return []
     table = _table(boxes)
-    pairs = _over(table)
+    pairs = _without_rows(table, _over(table))
     whole = {i for stack in _join(boxes, pairs) if _is_whole(table, stack, digit_height) for i in stack}
     kept = [pair for pair in pairs if pair[0] in whole or _is_whole(table, pair, digit_height)]
     return _join(boxes, kept)
@@ -102,6 +111,37 @@ def _over(table: NDArray[np.float64]) -> list[tuple[int, int]]:
         pieces = (least >= PIECE[0] * height) & (higher <= PIECE[1] * height)
         over = shared & pieces & (gap <= GAP * height) & (-gap <= BESIDE * lower)
         found += [(int(order[rank]), int(order[rank + 1 + at])) for at in np.flatnonzero(over)]
+    return found
+
+
+def _without_rows(table: NDArray[np.float64], pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Those of `pairs` of boxes of the `table` that do not stand in two rows of writing."""
+    if not pairs:
+        return []
+    one, other = table[np.array(pairs)].transpose(1, 2, 0)
+    gap = np.maximum(one[1], other[1]) - np.minimum(one[3], other[3])
+    height = np.maximum(one[3], other[3]) - np.minimum(one[1], other[1])
+    apart = (gap > ROW_GAP * height).tolist()
+    in_row = _in_rows(table, {i for pair, parted in zip(pairs, apart, strict=True) if parted for i in pair})
+    return [
+        pair for pair, parted in zip(pairs, apart, strict=True) if not (parted and in_row.issuperset(pair))
+    ]
+
+
+def _in_rows(table: NDArray[np.float64], asked: Collection[int]) -> set[int]:
+    """Those of the boxes `asked`, of the `table`, that stand on one level with others like them."""
+    by_feet = table[np.argsort(table[:, 3], kind="stable")]
+    found = set()
+    for i in asked:
+        left, top, right, bottom = table[i].tolist()
+        height, reach = bottom - top, FEET * LIKE * (bottom - top)
+        first, last = np.searchsorted(by_feet[:, 3], (bottom - reach, bottom + reach), side="right")
+        x0, y0, x1, y1 = by_feet[first:last].T
+        taller, lower = np.maximum(y1 - y0, height), np.minimum(y1 - y0, height)
+        level = (taller <= LIKE * lower) & (np.abs(y1 - bottom) <= FEET * taller)
+        near = np.maximum(x0 - right, left - x1) <= NEAR * taller
+        if int((level & near).sum()) > ROW_MATES:
+            found.add(i)
     return found
 
 
