@@ -18,8 +18,8 @@ from processor.records import (
     TwoReadings,
 )
 from processor.rejection.faint import judge_faint
-from processor.rejection.geometry import judge_stray
-from processor.rejection.open_set import READ_ONCE, SURE_NUMBER, LeastSure, is_sure
+from processor.rejection.geometry import judge_lone, judge_stray
+from processor.rejection.open_set import READ_ONCE, SEVERAL, SURE_NUMBER, LeastSure, is_sure
 from processor.rejection.printed import Figure, judge_numbers
 from processor.rejection.strokes import judge_struck
 from processor.segmentation.blobs import Blob
@@ -80,6 +80,12 @@ class Written:
         """Those of its digits on the working grid."""
         return _boxes(self.digits)
 
+    @property
+    def height(self) -> float:
+        """Median pixels that its digits are high, on the scan or on the working grid of what is reduced."""
+        pixels = [min(mark.blob.box.height, reading.box.height) for mark, reading in self.digits]
+        return float(np.median(pixels))
+
 
 @stage("numbers")
 def gather(
@@ -112,8 +118,9 @@ def gather(
     if ink is not None and not reads_print:
         written, printed = _without_print(written, ink)
         struck += printed
-    written, strays = _without_strays(written)
+    written, strays = _without_strays(written, least)
     struck += strays
+    in_numbers = _heights_in_numbers(written)
     page_digits = Crowd([box for number in written for box in number.boxes])
     lone = [number.boxes[0] for number in written if len(number.digits) == 1]
     ruled = dividers | rulings
@@ -126,6 +133,7 @@ def gather(
         specks = [left_out[i].box for i in near if not left_out[i].seen and i not in used]
         against = _unclear(punctuation)
         against = against or _may_lack_digits(number, page_digits, dividers, points, specks, lone)
+        against = against or _may_be_grain(number, in_numbers)
         numbers.append(_number(number, punctuation.text, against, least))
         if ink is not None and mask is not None and numbers[-1].status is Status.ACCEPTED:
             numbers[-1] = _unless_faint(numbers[-1], number.boxes, ink, mask, ruled)
@@ -183,19 +191,32 @@ def _without_print(written: Sequence[Written], ink: Gray) -> tuple[list[Written]
     return by_hand, printed
 
 
-def _without_strays(written: Sequence[Written]) -> tuple[list[Written], list[DigitReading]]:
-    """The numbers without 1s far lower than the other digits of the page, and these."""
+def _without_strays(written: Sequence[Written], least: LeastSure) -> tuple[list[Written], list[DigitReading]]:
+    """The numbers, and the digits of those left out: 1s, and the unsure, far lower than the page's others."""
     others = [box.height for number in written if set(number.text) != {"1"} for box in number.boxes]
+    in_numbers = _heights_in_numbers(written)
     kept: list[Written] = []
     strays: list[DigitReading] = []
     for number in written:
         ones = set(number.text) == {"1"}
         against = judge_stray(Box.around(number.boxes), others) if ones else None
+        if against is None and _unsure(number, least) is not None:
+            against = _may_be_grain(number, in_numbers)
         if against is None:
             kept.append(number)
         else:
             strays += [_rejected(reading, against) for _, reading in number.digits]
     return kept, strays
+
+
+def _heights_in_numbers(written: Sequence[Written]) -> list[int]:
+    """Those in pixels of digits that stand in numbers of several, which are no grain."""
+    return [box.height for number in written if len(number.digits) >= SEVERAL for box in number.boxes]
+
+
+def _may_be_grain(number: Written, in_numbers: Sequence[int]) -> Rejection | None:
+    """Why a number of few digits is doubted that are far lower than those `in_numbers` of several."""
+    return judge_lone(number.boxes, in_numbers) if len(number.digits) < SEVERAL else None
 
 
 def _punctuation_near(
@@ -354,7 +375,7 @@ def _unsure(number: Written, least: LeastSure) -> str | None:
         worst = min((digit for _, digit in doubted), key=lambda digit: digit.confidence)
         return worst.reason or str(Rejection(Cause.UNCERTAIN, "confidence", worst.confidence, 1.0))
     twice = all(mark.differs is not None for mark, _ in number.digits)
-    limit = least.of(len(digits)) if twice else SURE_NUMBER
+    limit = least.of(len(digits), number.height) if twice else SURE_NUMBER
     if is_sure([digit.confidence for digit in digits], limit):
         return None
     return str(Rejection(Cause.UNCERTAIN, "confidence of all its digits", together, limit))

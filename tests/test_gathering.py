@@ -282,6 +282,13 @@ def test_few_digits_may_be_stray_marks_and_have_to_be_surer(digits: str) -> None
     assert [n.status for n in gathered(twice(row("777")), least=strict)[0]] == [Status.ACCEPTED]
 
 
+@pytest.mark.parametrize(("height", "status"), [(13, Status.REVIEW), (14, Status.ACCEPTED)])
+def test_digits_of_few_pixels_have_to_be_surer(height: int, status: Status) -> None:
+    marks = [mark(Box(100 + 12 * i, 100, 9, height), digit=5) for i in range(3)]
+    limits = LeastSure(several=0.9, small=0.98)
+    assert [n.status for n in gathered(twice(marks), least=limits)[0]] == [status]
+
+
 def a_small_one(height: int) -> list[Mark]:
     return [mark(Box(600, 300, 8, height), digit=1)]
 
@@ -298,6 +305,40 @@ def test_a_small_one_among_small_digits_or_on_a_page_of_few_stays() -> None:
     small = [mark(Box(100 + 20 * i, 300, 12, 16), digit=5) for i in range(3)]
     assert texts(gathered(row("46029"), row("8573", y=200), small, a_small_one(14))[0])[-1] == "1"
     assert texts(gathered(row("46029"), a_small_one(14))[0])[-1] == "1"
+
+
+def a_lone(digits: str, height: int) -> list[Mark]:
+    return [mark(Box(600 + 12 * i, 300, 9, height), digit=int(d)) for i, d in enumerate(digits)]
+
+
+PAGE = row("46029"), row("8573", y=200)
+
+
+@pytest.mark.parametrize("digits", ["4", "74"])
+@pytest.mark.parametrize(("height", "sure"), [(40, True), (17, True), (15, False), (8, False)])
+def test_a_digit_far_lower_than_those_of_numbers_is_looked_at(digits: str, height: int, sure: bool) -> None:
+    """In a deep shadow, grain of the paper looks like digits."""
+    reasons = why(*PAGE, a_lone(digits, height))
+    assert reasons[:2] == [None, None]
+    assert (
+        reasons[2] is None
+        if sure
+        else str(reasons[2]).startswith("speck: heights of the lowest digits of numbers")
+    )
+
+
+def test_one_that_is_unsure_as_well_is_left_out() -> None:
+    numbers, rejected = gathered(*PAGE, twice(a_lone("4", 14)), least=LeastSure(few=0.999))
+    assert texts(numbers) == ["46029", "8573"]
+    assert [str(r.reason)[:6] for r in rejected] == ["speck:"]
+    numbers, rejected = gathered(*PAGE, twice(a_lone("4", 30)), least=LeastSure(few=0.999))
+    assert (texts(numbers)[2:], rejected) == (["4"], [])
+
+
+def test_small_digits_are_sure_in_numbers_or_where_the_page_has_such_numbers() -> None:
+    assert why(*PAGE, a_lone("745", 12))[2] is None
+    assert why(*PAGE, a_lone("745", 12), [mark(Box(100, 300, 9, 12), digit=4)])[2:] == [None, None]
+    assert why(row("46029"), a_lone("4", 12)) == [None, None]
 
 
 def test_an_empty_page_holds_nothing() -> None:

@@ -13,8 +13,10 @@ from processor.rejection.geometry import (
     judge_stroke,
 )
 from processor.rejection.open_set import (
+    FEW_PIXELS,
     LOW_SIZE,
     SEVERAL,
+    LeastSure,
     digit_costs,
     is_sure,
     judge_digit,
@@ -131,6 +133,15 @@ def test_a_single_mark_has_to_be_surer_than_a_long_number() -> None:
     asked = least_sure(0.01)
     assert asked.of(1) == asked.of(SEVERAL - 1) > asked.of(SEVERAL) == asked.of(SEVERAL + 5)
     assert asked.contested > asked.of(SEVERAL)
+
+
+def test_digits_of_few_pixels_have_to_be_surer() -> None:
+    asked = least_sure(0.01)
+    assert (
+        asked.of(SEVERAL, FEW_PIXELS) == asked.small > asked.of(SEVERAL, FEW_PIXELS + 1) == asked.of(SEVERAL)
+    )
+    assert asked.of(1, FEW_PIXELS) >= asked.of(1)
+    assert LeastSure(several=0.9).of(SEVERAL, 10) == 0.9
 
 
 CELL = (384, 384)

@@ -35,6 +35,10 @@ LOWEST = 10
 OTHERS = 8
 """From so many other digits on it is known how low those of a page are."""
 
+LONE = 0.4
+"""A number of a digit or two, lower than this share of the lowest in numbers of several, may be grain: in a
+deep shadow specks of it look like digits, enlarged."""
+
 LEGIBLE = 7
 """Lower than so many pixels of the scan nothing can be read, and the grain of dark paper looks like all."""
 
@@ -64,6 +68,19 @@ def judge_stray(ones: Box, others: Sequence[int]) -> Rejection | None:
     if size >= STRAY:
         return None
     return Rejection(Cause.SPECK, "heights of the page's lowest digits", size, STRAY)
+
+
+def judge_lone(digits: Sequence[Box], others: Sequence[int]) -> Rejection | None:
+    """Why a number of few `digits` is doubted on a page whose `others`, in numbers of several, are so high.
+
+    Fails, that is, doubts what was written, on a small figure alone beside large ones.
+    """
+    if len(others) < OTHERS:
+        return None
+    size = max(box.height for box in digits) / float(np.percentile(others, LOWEST))
+    if size >= LONE:
+        return None
+    return Rejection(Cause.SPECK, "heights of the lowest digits of numbers", size, LONE)
 
 
 def judge_blob(box: Box, digit_height: float, page_shape: tuple[int, int]) -> Rejection | None:
