@@ -15,6 +15,7 @@ from processor.results.ledger import PublishedFile
 from processor.results.originals import kept_name, move_failed, move_processed, report_failure
 from processor.results.publish import output_name, publish
 from processor.results.tables import scan_csv, write_all_numbers
+from processor.settings import load
 from tests.sample_readings import a_blob, a_number, a_page, a_result
 from tests.stand_ins import drop
 
@@ -29,7 +30,7 @@ class Office:
         self.inbox, self.results = home / "inbox", home / "results"
         self.inbox.mkdir(exist_ok=True)
         self.results.mkdir(exist_ok=True)
-        self.url = f"sqlite:///{self.results / 'results.db'}"
+        self.url = load(home / "settings.toml").database_url
         self.database: Engine = open_database(self.url)
         self.holdings = Holdings(database=self.database, inbox=self.inbox, results=self.results)
 
@@ -81,7 +82,8 @@ class Office:
 
     def run(self, sql: str) -> None:
         with writing(self.database) as connection:
-            connection.exec_driver_sql(sql)
+            # Without values, a % is a % to every driver.
+            connection.execution_options(no_parameters=True).exec_driver_sql(sql)
 
     def rows(self, sql: str) -> list[tuple[object, ...]]:
         with writing(self.database) as connection:

@@ -22,6 +22,8 @@ from processor.records import ScanResult, ScanState, StagedFile
 from tests.stand_ins import drop, text_reader
 from tests.text_house import House
 
+pytestmark = pytest.mark.databases
+
 
 @pytest.fixture
 def house(home: Path) -> Iterator[House]:
@@ -108,6 +110,7 @@ def test_who_lost_a_scan_reports_no_failure(house: House, custody: Custody) -> N
     assert house.states() == {"a.png": "running"}
 
 
+@pytest.mark.sqlite
 def test_a_fault_between_two_files_keeps_its_reason_where_the_database_is_locked_then(
     house: House, custody: Custody
 ) -> None:

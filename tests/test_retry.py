@@ -16,6 +16,8 @@ from tests.conftest import Command
 from tests.holdings import Office
 from tests.stand_ins import drop
 
+pytestmark = pytest.mark.databases
+
 
 @pytest.fixture
 def office(home: Path) -> Iterator[Office]:

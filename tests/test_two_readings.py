@@ -22,6 +22,8 @@ from processor.results.replacement import stored_reading, stored_scans
 from processor.results.schema import numbers
 from tests.sample_readings import a_blob, a_digit, a_number, a_page, a_result
 
+pytestmark = pytest.mark.databases
+
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 UNSURE = "uncertain: confidence of all its digits 0.81, limit 0.93"
 TWICE = TwoReadings(
@@ -73,7 +75,8 @@ def test_both_readings_are_stored_beside_the_number(engine: Engine, url: str) ->
     store(engine, read_twice(), a_number("7"))
     only = open_read_only(url)
     query = (
-        "SELECT n.text, t.* FROM numbers AS n LEFT JOIN two_readings AS t ON t.number_id = n.id ORDER BY 2"
+        "SELECT n.text, t.* FROM numbers AS n LEFT JOIN two_readings AS t ON t.number_id = n.id "
+        "ORDER BY n.position DESC"
     )
     rows = run_select(only, query)[1]
     only.dispose()

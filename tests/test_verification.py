@@ -24,6 +24,8 @@ from tests.conftest import Command
 from tests.holdings import NOW, Office
 from tests.stand_ins import drop
 
+pytestmark = pytest.mark.databases
+
 
 @pytest.fixture
 def office(home: Path) -> Iterator[Office]:
@@ -359,6 +361,7 @@ def test_a_content_read_twice_and_pages_of_a_failed_scan_are_found(office: Offic
     assert name
 
 
+@pytest.mark.sqlite
 def test_a_broken_reference_is_found(office: Office) -> None:
     office.read("form.png")
     office.database.dispose()
@@ -368,6 +371,7 @@ def test_a_broken_reference_is_found(office: Office) -> None:
     assert Kind.REFERENCE in kinds(office)
 
 
+@pytest.mark.sqlite
 def test_a_damaged_database_is_said_and_nothing_else(office: Office) -> None:
     office.read("form.png")
     with closing(sqlite3.connect(office.results / "results.db")) as database:
@@ -521,6 +525,7 @@ def test_verify_says_what_is_off_and_repair_mends_it(office: Office, processor: 
     assert [one["file"] for one in document["findings"]] == ["csv/mine.csv"]
 
 
+@pytest.mark.sqlite
 def test_there_must_be_a_database_to_verify(home: Path, processor: Command) -> None:
     result = processor("verify")
     assert result.returncode == 5

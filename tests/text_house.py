@@ -35,8 +35,7 @@ class House:
         self.results = home / "results"
         self.results.mkdir(exist_ok=True)
         self.flags: dict[str, Any] = {"intake.settle_seconds": 0, "intake.rescan_seconds": 0.05}
-        url = f"sqlite:///{self.results / 'results.db'}"
-        self.database: Database = open_database(url, busy_seconds=BUSY_SECONDS)
+        self.database: Database = open_database(self.settings.database_url, busy_seconds=BUSY_SECONDS)
         self.stop = Stop()
         self.heard = Memory()
         self.read: Read = text_reader(self.settings)

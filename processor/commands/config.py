@@ -20,12 +20,17 @@ _HEADER = """\
 
 
 def show(settings: LoadedSettings, *, as_json: bool) -> None:
-    """Prints every setting with its value and origin."""
+    """Prints every setting with its value and origin, but no password."""
+    # It takes SQLAlchemy along, which `config init` can do without.
+    from processor.results.address import without_password
+
     values = {
         f"{section}.{key}": value
         for section, content in settings.values.model_dump(mode="json").items()
         for key, value in content.items()
     }
+    # What is shown is sent to others who are to help.
+    values["database.url"] = without_password(values["database.url"])
     if as_json:
         print_json(
             {

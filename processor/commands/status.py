@@ -12,7 +12,7 @@ from processor.commands.printing import print_json, print_line, print_pairs
 from processor.errors import BadModel
 from processor.prediction.archive import current_name
 from processor.pulse import Facts, Sign, signs
-from processor.results.database import database_file, journal_mode, open_read_only, reading
+from processor.results.database import journal_mode, open_read_only, reading, size_in_bytes
 from processor.results.progress import Progress, progress
 from processor.results.queries import Fields, in_review, refusal, summary
 from processor.results.schema import scans
@@ -82,17 +82,12 @@ def _surroundings(database: Engine, settings: LoadedSettings) -> dict[str, Any]:
         free_mb: float | None = round(shutil.disk_usage(settings.results).free / 1e6, 1)
     except OSError:
         free_mb = None
-    file = database_file(settings.database_url)
-    try:
-        size = file.stat().st_size if file else None
-    except OSError:
-        size = None
     return {
         "results": settings.results,
         "free_mb": free_mb,
         "min_free_mb": settings.values.limits.min_free_mb,
         "database": database.url.render_as_string(hide_password=True),
-        "database_bytes": size,
+        "database_bytes": size_in_bytes(database),
         "journal_mode": journal_mode(database),
     }
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from processor.characters import visible
 from processor.commands.console import Words
+from processor.results.address import without_password
 from processor.results.tally import Tally
 from processor.settings import LoadedSettings
 
@@ -37,7 +38,7 @@ def say_summary(counts: dict[str, Any], settings: LoadedSettings, words: Words) 
         words.say(f"Numbers: {results / 'numbers.csv'}{annotated}")
     if counts["failed"]:
         words.say(f"What failed, and why: {results / 'failed'}")
-    words.say(f"Database: {visible(settings.database_url)}")
+    words.say(f"Database: {visible(without_password(settings.database_url))}")
 
 
 def _side_by_side(counts: dict[str, Any]) -> list[tuple[object, ...]]:

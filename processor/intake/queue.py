@@ -13,6 +13,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     Row,
+    Select,
     Update,
     delete,
     insert,
@@ -44,6 +45,12 @@ _FRESH: dict[str, Any] = {
     "kills": 0,
     **_UNLEASED,
 }
+
+
+_OF_JOB = (
+    *(scans.c.id, scans.c.file, scans.c.sha256, scans.c.attempts, scans.c.source, scans.c.faults),
+    scans.c.kills,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +136,8 @@ def claim(
             "leased_until": now + timedelta(seconds=lease_seconds),
             "worker": own_name(),
         }
-        connection.execute(update(scans).where(scans.c.id == scan_id).values(leased))
-        row = connection.execute(select(scans).where(scans.c.id == scan_id)).one()
+        lease = update(scans).where(scans.c.id == scan_id).values(leased).returning(*_OF_JOB)
+        row = connection.execute(lease).one()
     source = Path(file_name(row.source))
     return Job(row.id, file_name(row.file), row.sha256, row.attempts, source, row.faults, row.kills)
 
@@ -222,6 +229,7 @@ def drop(engine: Engine, job: Job) -> None:
     Raises as `finish`.
     """
     with writing(engine) as connection:
+        connection.execute(_of_content(job.sha256).with_for_update()).all()
         # It leaves the readings first: at most one row of a content may be no duplicate.
         _end(connection, job, {"state": ScanState.DUPLICATE.value, **_UNLEASED})
         # One of another inbox may wait for long: nobody may be looking into that.
@@ -262,11 +270,13 @@ def recover(engine: Engine, now: datetime) -> int:
 
 
 def _show(engine: Engine, place: dict[str, Any], failed_before: datetime | None) -> Enqueued:
+    of_content = _of_content(place["sha256"])
     with writing(engine) as connection:
-        same = connection.execute(select(scans).where(scans.c.sha256 == place["sha256"])).all()
-        first = next((row for row in same if row.state != ScanState.DUPLICATE), None)
-        here_now = _place(stored_name(place["source"]), stored_name(place["file"]))
-        here = next((row for row in same if _place(row.source, row.file) == here_now), None)
+        first, here = _standing(connection.execute(of_content).all(), place)
+        if first is not None and here is not None and not _tried_again(first, failed_before):
+            # So stands nearly every scan of a large inbox: no row is locked to find that out.
+            return _known(here)
+        first, here = _standing(connection.execute(of_content.with_for_update()).all(), place)
         if first is None or _tried_again(first, failed_before):
             _queue(connection, place, here=here.id if here else None, first=first.id if first else None)
             return Enqueued.QUEUED
@@ -275,8 +285,24 @@ def _show(engine: Engine, place: dict[str, Any], failed_before: datetime | None)
             duplicate = {"state": ScanState.DUPLICATE.value, "duplicate_of": first.id, "finished_at": now}
             connection.execute(insert(scans), {**place, **duplicate})
             return Enqueued.DUPLICATE
-        waits = here.state in {ScanState.QUEUED, ScanState.RUNNING}
-        return Enqueued.PENDING if waits else Enqueued.KNOWN
+        # Another process showed it the moment before.
+        return _known(here)
+
+
+def _known(here: Row[Any]) -> Enqueued:
+    return Enqueued.PENDING if here.state in {ScanState.QUEUED, ScanState.RUNNING} else Enqueued.KNOWN
+
+
+def _of_content(sha256: str) -> Select[Any]:
+    """All rows of a content; always locked in one order, since two who differ would wait for each other."""
+    return select(scans).where(scans.c.sha256 == sha256).order_by(scans.c.id)
+
+
+def _standing(same: Sequence[Row[Any]], place: dict[str, Any]) -> tuple[Row[Any] | None, Row[Any] | None]:
+    """Of the rows of a content: the one that is no duplicate, and the one of this place."""
+    here_now = _place(stored_name(place["source"]), stored_name(place["file"]))
+    first = next((row for row in same if row.state != ScanState.DUPLICATE), None)
+    return first, next((row for row in same if _place(row.source, row.file) == here_now), None)
 
 
 def waiting_in(sources: Collection[Path] | None) -> list[ColumnElement[bool]]:

@@ -1,5 +1,6 @@
 """Which database `database.url` names."""
 
+import re
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -7,22 +8,34 @@ from sqlalchemy import URL, Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError
 
 from processor.errors import BadDatabase
+from processor.results import postgresql
 
 
 def engine_of(url: str) -> Engine:
     """The engine of the database that `url` names, as yet without a connection. Raises BadDatabase."""
     try:
-        engine = create_engine(_address(url))
-    except ArgumentError:
+        address = _address(url)
+        return postgresql.engine_of(address) if postgresql.is_address(address) else create_engine(address)
+    except (ArgumentError, ValueError):  # ValueError: a port that is no number
         raise BadDatabase(
-            f"database.url = {url!r} is no database address.",
-            "Write sqlite:///results/results.db, or leave it out.",
+            f"database.url = {without_password(url)!r} is no database address.",
+            "Write sqlite:///results/results.db, postgresql://user@host/database, or leave it out.",
         ) from None
     except ModuleNotFoundError as error:
+        package = "digit-inbox[postgres]" if error.name == "psycopg" else error.name
         raise BadDatabase(
-            f"database.url = {url!r} needs the Python package {error.name}.", f"pip install {error.name}"
+            f"database.url = {without_password(url)!r} needs the Python package {error.name}.",
+            f"pip install {package}",
         ) from None
-    return engine
+
+
+def without_password(url: str) -> str:
+    """The address as it may be shown, whether or not it is a right one."""
+    return _IN_QUERY.sub(r"\1***", _BEFORE_HOST.sub(r"\1***\2", url))
+
+
+_BEFORE_HOST = re.compile(r"(^(?:[^:/]+://)?[^:/@?]*:)(?!//).*(@[^@]*$)")
+_IN_QUERY = re.compile(r"([?&](?:ssl)?password=)[^&]*")
 
 
 def _address(url: str) -> URL:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, Select, and_, distinct, func, or_, se
 from processor.errors import BadDatabase
 from processor.processes import is_dead
 from processor.records import ScanState, Status
+from processor.results import postgresql
 from processor.results.database import reading
 from processor.results.findings import Finding, Kind, Looked
 from processor.results.schema import corrections, digits, numbers, pages, scans
@@ -20,8 +21,16 @@ _MOST_LINES = 100
 
 
 def check_database(engine: Engine) -> Iterator[Finding]:
-    """SQLite's own checks of its pages, indexes and references; another database checks itself."""
-    if engine.dialect.name != "sqlite":
+    """SQLite's own checks of its pages, indexes and references.
+
+    PostgreSQL checks a reference with every change, and a page when it is read, as the other checks do with
+    all of them; but it may be told to leave out an index or a constraint.
+    """
+    where = engine.url.render_as_string(hide_password=True)
+    if postgresql.is_server(engine):
+        with reading(engine) as connection:
+            for left_out in postgresql.left_out(connection):
+                yield _of_rows(Kind.REFERENCE, where, f"{left_out} is not in force", "one that is")
         return
     where = str(engine.url.database)
     try:

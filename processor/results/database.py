@@ -11,7 +11,7 @@ from sqlalchemy import ColumnClause, Connection, Engine, Table, TableClause, cre
 from sqlalchemy.exc import DBAPIError
 
 from processor.errors import BadDatabase, DatabaseAway, Transient
-from processor.results import journal
+from processor.results import journal, postgresql
 from processor.results.address import engine_of, sqlite_file
 from processor.results.schema import REVISIONS
 from processor.results.snapshot import copy_database
@@ -43,6 +43,8 @@ def open_database(url: str, *, create: bool = True, busy_seconds: float = BUSY_S
         _check_file(path, create=create)
         event.listen(engine, "connect", lambda connection, _: _set_up_sqlite(connection, busy_seconds))
         event.listen(engine, "begin", _begin_sqlite)
+    elif postgresql.is_server(engine):
+        postgresql.set_up(engine, busy_seconds=busy_seconds)
     with _starting(engine):
         if create:
             _make_ready(engine, path, busy_seconds)
@@ -65,8 +67,8 @@ def open_read_only(url: str, *, copy_in: Path | None = None, older: bool = False
     if path is not None:
         _check_file(path, create=False)
         engine = _sqlite_reader(engine, path, copy_in)
-    else:
-        engine = engine.execution_options(postgresql_readonly=True)
+    elif postgresql.is_server(engine):
+        postgresql.set_up(engine, busy_seconds=BUSY_SECONDS, read_only=True)
     with _starting(engine), reading(engine) as connection:
         check_readable(connection, older=older)
     return engine
@@ -83,6 +85,18 @@ def journal_mode(engine: Engine) -> str:
         return str(connection.exec_driver_sql("PRAGMA journal_mode").scalar_one())
 
 
+def size_in_bytes(engine: Engine) -> int | None:
+    """What the database takes on its disk; `None` where nobody says. Raises as `reading`."""
+    if postgresql.is_server(engine):
+        with reading(engine) as connection:
+            return postgresql.size_in_bytes(connection)
+    file = sqlite_file(engine)
+    try:
+        return file.stat().st_size if file else None
+    except OSError:
+        return None
+
+
 def database_file(url: str) -> Path | None:
     """The file that `url` names; `None` for a database on a server. Raises BadDatabase."""
     return sqlite_file(engine_of(url))
@@ -90,10 +104,11 @@ def database_file(url: str) -> Path | None:
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """A transaction that writes: it takes the write lock at its start and commits at its end.
+    """A transaction that writes: on SQLite it takes the write lock at its start, and commits at its end.
 
     SQLite cannot upgrade a read transaction once another process wrote: without the lock taken first,
-    a claim fails with "database is locked" at once, whatever the busy timeout.
+    a claim fails with "database is locked" at once, whatever the busy timeout. On PostgreSQL others may write
+    meanwhile: rows that are read to be changed are locked by `with_for_update`, which SQLite passes over.
     Raises Transient where the database is locked or full, BadDatabase where it is damaged.
     """
     with _faults(engine), engine.connect().execution_options(writes=True) as connection, connection.begin():
@@ -103,8 +118,11 @@ def writing(engine: Engine) -> Iterator[Connection]:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A transaction that sees one state of the database throughout. Raises as `writing` does."""
-    with _faults(engine), engine.connect() as connection, connection.begin():
-        yield connection
+    with _faults(engine), engine.connect() as connection:
+        if postgresql.is_server(engine):
+            connection = connection.execution_options(isolation_level="REPEATABLE READ")
+        with connection.begin():
+            yield connection
 
 
 def _check_file(path: Path, *, create: bool) -> None:
@@ -175,6 +193,7 @@ def _make_ready(engine: Engine, path: Path | None, busy_seconds: float) -> None:
         with _faults(engine):
             journal.leave_wal(path, busy_seconds)
     with writing(engine) as connection:
+        postgresql.wait_for_makers(connection)
         revision = stored_revision(connection)
         if revision is None:
             create_tables(connection)
@@ -247,6 +266,11 @@ def _faults(engine: Engine) -> Iterator[None]:
         yield
     except (DBAPIError, sqlite3.Error) as error:
         where = engine.url.render_as_string(hide_password=True)
+        if isinstance(error, DBAPIError) and postgresql.is_server(engine):
+            fault = postgresql.fault_of(error, where)
+            if fault is None:
+                raise
+            raise fault from error
         cause = error.orig if isinstance(error, DBAPIError) else error
         lost = isinstance(error, DBAPIError) and error.connection_invalidated
         code = getattr(cause, "sqlite_errorname", "")

@@ -6,10 +6,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, insert, select, update
+from sqlalchemy import Connection, Engine, Insert, delete, insert, select, update
 
 from processor.records import Box, DigitReading, NumberReading, PageReading, ScanResult, TwoReadings
 from processor.results.database import writing
+from processor.results.postgresql import is_server
 from processor.results.publish import stored_name
 from processor.results.schema import digits, models, numbers, outputs, pages, refused_models, two_readings
 
@@ -74,9 +75,19 @@ def store_model(connection: Connection, name: str, known: UsedModel | None, now:
     seen = connection.execute(select(models.c.sha256).where(models.c.name == name)).one_or_none()
     facts: Row = {"sha256": known.sha256, "manifest": dict(known.manifest)} if known else {}
     if seen is None:
-        connection.execute(insert(models), {"name": name, "first_used_at": now, **facts})
+        connection.execute(_insert_once(connection), {"name": name, "first_used_at": now, **facts})
     elif seen.sha256 is None and facts:
         connection.execute(update(models).where(models.c.name == name).values(**facts))
+
+
+def _insert_once(connection: Connection) -> Insert:
+    """Where writers do not wait for each other, another may note the model just now."""
+    if not is_server(connection):
+        return insert(models)
+    # Its import takes all drivers of PostgreSQL along.
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.insert(models).on_conflict_do_nothing()
 
 
 def note_refusal(engine: Engine, *, name: str | None, reason: str, in_use: str, now: datetime) -> None:

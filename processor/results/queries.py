@@ -2,9 +2,12 @@
 
 import difflib
 import fnmatch
+import json
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, func, null, or_, selec
 from sqlalchemy.exc import DBAPIError, ResourceClosedError
 
 from processor.errors import BadCommand, BadDatabase
+from processor.results import postgresql
 from processor.results.database import columns_of, reading
 from processor.results.publish import stored_name
 from processor.results.schema import digits, numbers, pages, refused_models, scans, two_readings
@@ -156,7 +160,7 @@ def readings(
     if status is not None:
         query = query.where(view.status == status)
     if file_glob is not None:
-        query = query.where(view.scan_id.in_(select(scans.c.id).where(_matches(file_glob))))
+        query = query.where(view.scan_id.in_(select(scans.c.id).where(_matches(file_glob, engine))))
     if since is not None:
         query = query.where(view.scan_id.in_(select(scans.c.id).where(scans.c.finished_at >= since)))
     with reading(engine) as connection:
@@ -174,13 +178,25 @@ def run_select(engine: Engine, sql: str) -> tuple[list[str], list[tuple[Any, ...
     Raises BadCommand where it is no query, or is wrong; BadDatabase where the database is.
     """
     with reading(engine) as connection:
+        if postgresql.is_server(connection):
+            connection = postgresql.only_selecting(connection)
         try:
-            result = connection.exec_driver_sql(sql)
-            return list(result.keys()), [tuple(row) for row in result]
+            with closing(connection.exec_driver_sql(sql)) as result:
+                return list(result.keys()), [tuple(map(_plain, row)) for row in result]
         except ResourceClosedError:
             raise BadCommand("The statement gives no rows.", "Write a SELECT.") from None
         except DBAPIError as error:
-            raise _refusal(error) from None
+            refused = postgresql.refusal_of(error) if postgresql.is_server(engine) else _refusal(error)
+            if refused is None:
+                raise
+            raise refused from None
+
+
+def _plain(value: Any) -> Any:
+    """As SQLite gives it: PostgreSQL sums integers up to decimal fractions, and takes JSON apart."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return json.dumps(value) if isinstance(value, dict | list) else value
 
 
 def scan_report(engine: Engine, file: str) -> ScanReport:
@@ -213,7 +229,7 @@ def scans_done(engine: Engine, wanted: Sequence[str]) -> list[Fields]:
         for name in wanted:
             path = stored_name(str(Path(name).absolute()))
             on_disk = scans.c.source + "/" + scans.c.file == path
-            matches = [_matches(name), scans.c.file == stored_name(name), on_disk]
+            matches = [_matches(name, engine), scans.c.file == stored_name(name), on_disk]
             rows = _fields(connection.execute(done.where(or_(*matches))))
             if not rows and name.isdecimal():
                 rows = _fields(connection.execute(done.where(scans.c.id == int(name))))
@@ -228,11 +244,14 @@ def _counts(connection: Connection, what: ColumnElement[str]) -> dict[str, int]:
     return {row[0]: row[1] for row in rows}
 
 
-def _matches(glob: str) -> ColumnElement[bool]:
+def _matches(glob: str, engine: Engine) -> ColumnElement[bool]:
     """Shell patterns are no SQL; both databases know regular expressions (SQLite through Python's)."""
     name = stored_name(glob)
     # The match is a search: fnmatch gives an end to the pattern, but no start.
-    return or_(*(scans.c.file.regexp_match("^" + fnmatch.translate(p)) for p in (name, f"*/{name}")))
+    patterns = (name, f"*/{name}")
+    if postgresql.is_server(engine):
+        return or_(*(scans.c.file.regexp_match(postgresql.pattern_of(p)) for p in patterns))
+    return or_(*(scans.c.file.regexp_match("^" + fnmatch.translate(p)) for p in patterns))
 
 
 def _refusal(error: DBAPIError) -> BadCommand:

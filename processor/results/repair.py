@@ -50,6 +50,7 @@ def note_hashes(holdings: Holdings) -> int:
     while some := _without_hash(holdings, last):
         for scan in some:
             with writing(holdings.database) as connection:
+                _keep_to_oneself(connection, scan)
                 digest = csv_digest(connection, scan.id)
                 if content_of(holdings.results / csv_name(scan)) == digest:
                     _note_csv(connection, holdings, scan, digest)
@@ -94,9 +95,15 @@ def _move(holdings: Holdings, scan: Any, _: Finding) -> bool:
 def _write_csv(holdings: Holdings, scan: Any, _: Finding) -> bool:
     """Within the transaction: nobody may replace the rows, and their CSV, meanwhile."""
     with writing(holdings.database) as connection:
+        _keep_to_oneself(connection, scan)
         write_whole(holdings.results / csv_name(scan), b"".join(stored_csv(connection, scan.id)))
         _note_csv(connection, holdings, scan, csv_digest(connection, scan.id))
     return True
+
+
+def _keep_to_oneself(connection: Connection, scan: Any) -> None:
+    """Nobody else replaces the rows of a scan until the transaction ends; on SQLite nobody can anyway."""
+    connection.execute(select(scans.c.id).where(scans.c.id == scan.id).with_for_update()).all()
 
 
 def _note_csv(connection: Connection, holdings: Holdings, scan: Any, digest: str) -> None:

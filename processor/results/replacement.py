@@ -165,7 +165,9 @@ def _withdraw(target: Path) -> None:
 
 
 def _check_unchanged(connection: Connection, scan: StoredScan, corrected: Corrected) -> None:
-    row = connection.execute(select(scans.c.state, scans.c.finished_at).where(scans.c.id == scan.id)).first()
+    stamps = select(scans.c.state, scans.c.finished_at).where(scans.c.id == scan.id)
+    # Until the end, nobody else replaces its rows, where writers do not wait for each other (PostgreSQL).
+    row = connection.execute(stamps.with_for_update()).first()
     is_last = row is not None and row.state == ScanState.DONE and row.finished_at == scan.finished_at
     if not is_last or _corrected(connection, scan) != corrected:
         raise Transient(

@@ -30,6 +30,7 @@ from sqlalchemy import (
     table,
     text,
 )
+from sqlalchemy.types import TypeEngine
 
 from processor.results.publish import stored_name
 
@@ -48,17 +49,45 @@ class UtcTime(TypeDecorator[datetime]):
         return value.astimezone(UTC).replace(tzinfo=None if dialect.name == "sqlite" else UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return value.replace(tzinfo=UTC) if value else None
+        if value is None:
+            return None
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 class FileName(TypeDecorator[str]):
-    """A path as text: a name whose bytes are no UTF-8 cannot be bound, so it is stored escaped."""
+    """A path as text: a name whose bytes are no UTF-8 cannot be bound, so it is stored escaped.
+
+    It is sorted by its bytes, as SQLite does; PostgreSQL's order is that of a language, where none is named.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return Text(collation="C") if dialect.name == "postgresql" else self.impl_instance
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return stored_name(value) if value is not None else None
+
+
+class Said(TypeDecorator[str]):
+    """A message: a NUL in it, which PostgreSQL's text has not, is shown as a sign for it there."""
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        return stored_name(value) if value is not None else None
+        return value.replace("\0", "␀") if value is not None and dialect.name == "postgresql" else value
+
+
+def key() -> TypeEngine[int]:
+    """The type of keys: SQLite's integers have 64 bits, and an archive has more than 2³¹ digits."""
+    return Integer().with_variant(BigInteger(), "postgresql")
+
+
+def word(length: int) -> TypeEngine[str]:
+    """The type of a name that a model brings: PostgreSQL would insist on its length, SQLite does not."""
+    return String(length).with_variant(Text(), "postgresql")
 
 
 REVISIONS = ("0001", "0002")
@@ -69,7 +98,7 @@ metadata = MetaData()
 scans = Table(
     "scans",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", key(), primary_key=True),
     Column("source", FileName, nullable=False),
     Column("file", FileName, nullable=False),
     Column("sha256", String(64), nullable=False),
@@ -77,17 +106,17 @@ scans = Table(
     Column("state", String(16), nullable=False),
     Column("attempts", Integer, nullable=False, default=0),
     Column("error", Text),
-    Column("message", Text),
+    Column("message", Said),
     Column("queued_at", UtcTime, nullable=False),
     Column("started_at", UtcTime),
     Column("finished_at", UtcTime),
     Column("leased_until", UtcTime),
     Column("worker", Text),
     Column("seconds", Float),
-    Column("model", String(200), ForeignKey("models.name")),
+    Column("model", word(200), ForeignKey("models.name")),
     Column("settings_digest", String(64)),
     Column("program_version", String(64)),
-    Column("duplicate_of", Integer, ForeignKey("scans.id")),
+    Column("duplicate_of", key(), ForeignKey("scans.id")),
     # A fault of the surroundings makes a scan wait; null: it may be claimed at once.
     Column("not_before", UtcTime),
     # Faults of the surroundings, and workers that died while they read it, since it was queued.
@@ -119,8 +148,8 @@ def _leave_duplicates_out(_: Table, connection: Connection, **__: object) -> Non
 pages = Table(
     "pages",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("scan_id", Integer, ForeignKey("scans.id", ondelete="CASCADE"), nullable=False),
+    Column("id", key(), primary_key=True),
+    Column("scan_id", key(), ForeignKey("scans.id", ondelete="CASCADE"), nullable=False),
     Column("page", Integer, nullable=False),
     Column("width", Integer, nullable=False),
     Column("height", Integer, nullable=False),
@@ -139,8 +168,8 @@ def _box() -> list[Column[int]]:
 numbers = Table(
     "numbers",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("page_id", Integer, ForeignKey("pages.id", ondelete="CASCADE"), nullable=False),
+    Column("id", key(), primary_key=True),
+    Column("page_id", key(), ForeignKey("pages.id", ondelete="CASCADE"), nullable=False),
     Column("position", Integer, nullable=False),
     Column("text", Text, nullable=False),
     Column("digits", Text, nullable=False),
@@ -157,21 +186,21 @@ numbers = Table(
 digits = Table(
     "digits",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("page_id", Integer, ForeignKey("pages.id", ondelete="CASCADE"), nullable=False),
-    Column("number_id", Integer, ForeignKey("numbers.id", ondelete="CASCADE")),
+    Column("id", key(), primary_key=True),
+    Column("page_id", key(), ForeignKey("pages.id", ondelete="CASCADE"), nullable=False),
+    Column("number_id", key(), ForeignKey("numbers.id", ondelete="CASCADE")),
     Column("position", Integer, nullable=False),
     Column("digit", String(1)),
     Column("confidence", Float, nullable=False),
-    Column("second", String(8)),
+    Column("second", word(8)),
     Column("second_confidence", Float),
-    Column("third", String(8)),
+    Column("third", word(8)),
     Column("third_confidence", Float),
     Column("status", String(16), nullable=False),
     Column("reason", Text),
     *_box(),
     # What the network takes it for, also where it is no digit, or where a person says that it is another.
-    Column("looks_like", String(8)),
+    Column("looks_like", word(8)),
     Index("digits_by_page", "page_id", "number_id", "position"),
     Index("digits_by_number", "number_id", "position"),
     Index("digits_by_status", "status"),
@@ -181,9 +210,9 @@ digits = Table(
 corrections = Table(
     "corrections",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("digit_id", Integer, ForeignKey("digits.id", ondelete="SET NULL"), index=True),
-    Column("number_id", Integer, ForeignKey("numbers.id", ondelete="SET NULL"), index=True),
+    Column("id", key(), primary_key=True),
+    Column("digit_id", key(), ForeignKey("digits.id", ondelete="SET NULL"), index=True),
+    Column("number_id", key(), ForeignKey("numbers.id", ondelete="SET NULL"), index=True),
     Column("was", Text),
     Column("now", Text),
     Column("at", UtcTime, nullable=False),
@@ -193,7 +222,7 @@ corrections = Table(
 models = Table(
     "models",
     metadata,
-    Column("name", String(200), primary_key=True),
+    Column("name", word(200), primary_key=True),
     Column("sha256", String(64)),
     Column("manifest", JSON),
     Column("first_used_at", UtcTime, nullable=False),
@@ -203,8 +232,8 @@ models = Table(
 outputs = Table(
     "outputs",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("scan_id", Integer, ForeignKey("scans.id", ondelete="CASCADE"), nullable=False),
+    Column("id", key(), primary_key=True),
+    Column("scan_id", key(), ForeignKey("scans.id", ondelete="CASCADE"), nullable=False),
     Column("file", FileName, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("bytes", BigInteger, nullable=False),
@@ -215,7 +244,7 @@ outputs = Table(
 daemons = Table(
     "daemons",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", key(), primary_key=True),
     Column("host", Text, nullable=False),
     Column("pid", Integer, nullable=False),
     Column("once", Boolean, nullable=False),
@@ -229,10 +258,10 @@ daemons = Table(
 refused_models = Table(
     "refused_models",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("name", String(200)),
-    Column("reason", Text, nullable=False),
-    Column("in_use", String(200), nullable=False),
+    Column("id", key(), primary_key=True),
+    Column("name", word(200)),
+    Column("reason", Said, nullable=False),
+    Column("in_use", word(200), nullable=False),
     Column("at", UtcTime, nullable=False),
 )
 
@@ -240,7 +269,7 @@ refused_models = Table(
 two_readings = Table(
     "two_readings",
     metadata,
-    Column("number_id", Integer, ForeignKey("numbers.id", ondelete="CASCADE"), primary_key=True),
+    Column("number_id", key(), ForeignKey("numbers.id", ondelete="CASCADE"), primary_key=True),
     Column("first", Text, nullable=False),
     Column("first_confidence", Float),
     Column("second", Text, nullable=False),

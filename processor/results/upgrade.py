@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from processor import __version__
 from processor.errors import BadDatabase
+from processor.results.postgresql import wait_for_makers
 from processor.results.schema import REVISIONS, VIEWS, metadata, scans
 from processor.results.snapshot import keep_copy
 
@@ -114,6 +115,7 @@ def bring_up_to_date(engine: Engine, file: Path | None) -> None:
             connection.detach()
             connection.connection.cursor().execute("PRAGMA foreign_keys = OFF")
         with connection.begin() as transaction:
+            wait_for_makers(connection)
             before = stored_revision(connection)
             if before is not None and before != TODAY:
                 check_known(connection, before)

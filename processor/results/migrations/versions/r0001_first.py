@@ -21,11 +21,24 @@ from sqlalchemy import (
     inspect,
     text,
 )
+from sqlalchemy.types import TypeEngine
 
 revision = "0001"
 down_revision = None
 
 _tables = MetaData()
+
+
+def _key() -> TypeEngine[int]:
+    return Integer().with_variant(BigInteger(), "postgresql")
+
+
+def _path() -> TypeEngine[str]:
+    return Text().with_variant(Text(collation="C"), "postgresql")
+
+
+def _word(length: int) -> TypeEngine[str]:
+    return String(length).with_variant(Text(), "postgresql")
 
 
 def _moment(name: str, *, nullable: bool = True) -> Column[object]:
@@ -39,9 +52,9 @@ def _box() -> list[Column[int]]:
 Table(
     "scans",
     _tables,
-    Column("id", Integer, primary_key=True),
-    Column("source", Text, nullable=False),
-    Column("file", Text, nullable=False),
+    Column("id", _key(), primary_key=True),
+    Column("source", _path(), nullable=False),
+    Column("file", _path(), nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("bytes", BigInteger, nullable=False),
     Column("state", String(16), nullable=False),
@@ -54,10 +67,10 @@ Table(
     _moment("leased_until"),
     Column("worker", Text),
     Column("seconds", Float),
-    Column("model", String(200), ForeignKey("models.name")),
+    Column("model", _word(200), ForeignKey("models.name")),
     Column("settings_digest", String(64)),
     Column("program_version", String(64)),
-    Column("duplicate_of", Integer, ForeignKey("scans.id")),
+    Column("duplicate_of", _key(), ForeignKey("scans.id")),
     UniqueConstraint("source", "file", "sha256", name="one_row_a_place_and_content"),
     Index("scans_by_state", "state", "attempts", "id"),
     Index("scans_by_file", "file"),
@@ -74,8 +87,8 @@ Table(
 Table(
     "pages",
     _tables,
-    Column("id", Integer, primary_key=True),
-    Column("scan_id", Integer, ForeignKey("scans.id", ondelete="CASCADE"), nullable=False),
+    Column("id", _key(), primary_key=True),
+    Column("scan_id", _key(), ForeignKey("scans.id", ondelete="CASCADE"), nullable=False),
     Column("page", Integer, nullable=False),
     Column("width", Integer, nullable=False),
     Column("height", Integer, nullable=False),
@@ -88,8 +101,8 @@ Table(
 Table(
     "numbers",
     _tables,
-    Column("id", Integer, primary_key=True),
-    Column("page_id", Integer, ForeignKey("pages.id", ondelete="CASCADE"), nullable=False),
+    Column("id", _key(), primary_key=True),
+    Column("page_id", _key(), ForeignKey("pages.id", ondelete="CASCADE"), nullable=False),
     Column("position", Integer, nullable=False),
     Column("text", Text, nullable=False),
     Column("digits", Text, nullable=False),
@@ -103,20 +116,20 @@ Table(
 Table(
     "digits",
     _tables,
-    Column("id", Integer, primary_key=True),
-    Column("page_id", Integer, ForeignKey("pages.id", ondelete="CASCADE"), nullable=False),
-    Column("number_id", Integer, ForeignKey("numbers.id", ondelete="CASCADE")),
+    Column("id", _key(), primary_key=True),
+    Column("page_id", _key(), ForeignKey("pages.id", ondelete="CASCADE"), nullable=False),
+    Column("number_id", _key(), ForeignKey("numbers.id", ondelete="CASCADE")),
     Column("position", Integer, nullable=False),
     Column("digit", String(1)),
     Column("confidence", Float, nullable=False),
-    Column("second", String(8)),
+    Column("second", _word(8)),
     Column("second_confidence", Float),
-    Column("third", String(8)),
+    Column("third", _word(8)),
     Column("third_confidence", Float),
     Column("status", String(16), nullable=False),
     Column("reason", Text),
     *_box(),
-    Column("looks_like", String(8)),
+    Column("looks_like", _word(8)),
     Index("digits_by_page", "page_id", "number_id", "position"),
     Index("digits_by_number", "number_id", "position"),
     Index("digits_by_status", "status"),
@@ -124,9 +137,9 @@ Table(
 Table(
     "corrections",
     _tables,
-    Column("id", Integer, primary_key=True),
-    Column("digit_id", Integer, ForeignKey("digits.id", ondelete="SET NULL"), index=True),
-    Column("number_id", Integer, ForeignKey("numbers.id", ondelete="SET NULL"), index=True),
+    Column("id", _key(), primary_key=True),
+    Column("digit_id", _key(), ForeignKey("digits.id", ondelete="SET NULL"), index=True),
+    Column("number_id", _key(), ForeignKey("numbers.id", ondelete="SET NULL"), index=True),
     Column("was", Text),
     Column("now", Text),
     _moment("at", nullable=False),
@@ -135,7 +148,7 @@ Table(
 Table(
     "models",
     _tables,
-    Column("name", String(200), primary_key=True),
+    Column("name", _word(200), primary_key=True),
     Column("sha256", String(64)),
     Column("manifest", JSON),
     _moment("first_used_at", nullable=False),
@@ -143,16 +156,16 @@ Table(
 Table(
     "refused_models",
     _tables,
-    Column("id", Integer, primary_key=True),
-    Column("name", String(200)),
+    Column("id", _key(), primary_key=True),
+    Column("name", _word(200)),
     Column("reason", Text, nullable=False),
-    Column("in_use", String(200), nullable=False),
+    Column("in_use", _word(200), nullable=False),
     _moment("at", nullable=False),
 )
 Table(
     "two_readings",
     _tables,
-    Column("number_id", Integer, ForeignKey("numbers.id", ondelete="CASCADE"), primary_key=True),
+    Column("number_id", _key(), ForeignKey("numbers.id", ondelete="CASCADE"), primary_key=True),
     Column("first", Text, nullable=False),
     Column("first_confidence", Float),
     Column("second", Text, nullable=False),
@@ -182,6 +195,6 @@ def upgrade() -> None:
     _tables.create_all(connection)
     found = inspect(connection)
     if "looks_like" not in {column["name"] for column in found.get_columns("digits")}:
-        op.add_column("digits", Column("looks_like", String(8)))
+        op.add_column("digits", Column("looks_like", _word(8)))
     for name in _VIEWS.keys() - set(found.get_view_names()):
         op.execute(f"CREATE VIEW {name} AS {_VIEWS[name]}")

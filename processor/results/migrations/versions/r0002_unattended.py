@@ -16,6 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.types import TypeEngine
 
 revision = "0002"
 down_revision = "0001"
@@ -27,6 +28,14 @@ _READINGS = """
         CASE WHEN (numbers.status = 'review') THEN numbers.reason END AS reason
     FROM scans JOIN pages ON pages.scan_id = scans.id JOIN numbers ON numbers.page_id = pages.id
 """
+
+
+def _key() -> TypeEngine[int]:
+    return Integer().with_variant(BigInteger(), "postgresql")
+
+
+def _path() -> TypeEngine[str]:
+    return Text().with_variant(Text(collation="C"), "postgresql")
 
 
 def upgrade() -> None:
@@ -44,16 +53,16 @@ def upgrade() -> None:
     op.execute(f"CREATE VIEW readings AS {_READINGS}")
     op.create_table(
         "outputs",
-        Column("id", Integer, primary_key=True),
-        Column("scan_id", Integer, ForeignKey("scans.id", ondelete="CASCADE"), nullable=False),
-        Column("file", Text, nullable=False),
+        Column("id", _key(), primary_key=True),
+        Column("scan_id", _key(), ForeignKey("scans.id", ondelete="CASCADE"), nullable=False),
+        Column("file", _path(), nullable=False),
         Column("sha256", String(64), nullable=False),
         Column("bytes", BigInteger, nullable=False),
         UniqueConstraint("scan_id", "file", name="one_row_an_output"),
     )
     op.create_table(
         "daemons",
-        Column("id", Integer, primary_key=True),
+        Column("id", _key(), primary_key=True),
         Column("host", Text, nullable=False),
         Column("pid", Integer, nullable=False),
         Column("once", Boolean, nullable=False),

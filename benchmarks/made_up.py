@@ -1,0 +1,86 @@
+"""A results database as years of work leave it, made by SQL alone, with as many rows as are asked for."""
+
+from sqlalchemy import Connection, Engine, text
+
+from processor.results.database import writing
+
+NUMBERS_A_SCAN = 100
+DIGITS_A_SCAN = 310
+REJECTED_A_SCAN = 10
+
+_COUNT = "WITH RECURSIVE counted (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < {})"
+_HASH = f"substr('{'0' * 64}' || CAST(n AS text), length(CAST(n AS text)) + 1)"
+_BOX = "10, 20, 30, 40"
+
+
+def waiting(engine: Engine, scans: int) -> None:
+    """Queues so many scans of the folder `/inbox`: `1.png` has the content 1."""
+    with writing(engine) as connection:
+        _scans(connection, scans, state="queued")
+    _analyse(engine)
+
+
+def fill(engine: Engine, digits: int) -> None:
+    """Stores so many digits, 310 a scan of one page, and some that wait; a tenth of them is in review.
+
+    One scan in a hundred failed.
+    """
+    scans = max(1, digits // DIGITS_A_SCAN)
+    with writing(engine) as connection:
+        _scans(connection, scans, state="done")
+        connection.execute(text("UPDATE scans SET state = 'failed', error = 'BadScan' WHERE id % 100 = 0"))
+        connection.execute(text("UPDATE scans SET state = 'queued', finished_at = NULL WHERE id % 1000 = 1"))
+        connection.execute(
+            text(
+                "INSERT INTO pages (id, scan_id, page, width, height, skew_degrees) "
+                "SELECT id, id, 1, 2480, 3508, 0.0 FROM scans"
+            )
+        )
+        connection.execute(
+            text(
+                f"{_inserting('numbers', 'id, page_id, position, text, digits, confidence, status')} "
+                f"{_COUNT.format(NUMBERS_A_SCAN)} "
+                f"SELECT (pages.id - 1) * {NUMBERS_A_SCAN} + n, pages.id, n, '123', '123', 0.9 + n / 1100.0, "
+                f"CASE WHEN n % 10 = 0 THEN 'review' ELSE 'accepted' END, {_BOX} FROM pages, counted"
+            )
+        )
+        connection.execute(
+            text(
+                f"{_inserting('digits', 'page_id, number_id, position, digit, confidence, status')} "
+                f"{_COUNT.format(3)} "
+                f"SELECT page_id, id, n, CAST(n AS text), confidence, status, {_BOX} FROM numbers, counted"
+            )
+        )
+        connection.execute(
+            text(
+                f"{_inserting('digits', 'page_id, position, confidence, status')} "
+                f"{_COUNT.format(REJECTED_A_SCAN)} "
+                f"SELECT pages.id, n, 0.5, 'rejected', {_BOX} FROM pages, counted"
+            )
+        )
+    _analyse(engine)
+
+
+def _inserting(table: str, columns: str) -> str:
+    return f"INSERT INTO {table} ({columns}, x, y, width, height)"
+
+
+def _scans(connection: Connection, count: int, *, state: str) -> None:
+    columns = "source, file, sha256, bytes, state, attempts, queued_at, finished_at, seconds"
+    made = "'2026-03-01 12:00:00.000000'"
+    if connection.dialect.name == "postgresql":
+        made = f"CAST({made} AS timestamptz)"
+    ended = "NULL" if state == "queued" else made
+    connection.execute(
+        text(
+            f"INSERT INTO scans ({columns}) {_COUNT.format(count)} "
+            f"SELECT '/inbox', CAST(n AS text) || '.png', {_HASH}, 9, '{state}', 0, {made}, {ended}, 0.5 "
+            "FROM counted"
+        )
+    )
+
+
+def _analyse(engine: Engine) -> None:
+    """As each database does by itself, though not at once."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("ANALYZE" if engine.dialect.name == "sqlite" else "VACUUM ANALYZE")
