@@ -335,5 +335,5 @@ class Daemon:
             "last_error": error,
             "last_error_at": at.isoformat() if at else None,
             "scans_per_minute": custody.accounts.rate.a_minute(time.monotonic()),
-            "workers": self._settings.values.workers.resolved_count(),
+            "workers": self._engine.workers,
         }

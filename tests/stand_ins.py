@@ -28,6 +28,10 @@ class SerialEngine:
         self._verdict: Verdict | None = None
 
     @property
+    def workers(self) -> int:
+        return 1
+
+    @property
     def free(self) -> int:
         return self.slots - len(self.tasks)
 

@@ -48,3 +48,9 @@ def without_worker(asked: Asked, reason: object) -> Transient:
         f"The model {asked.name} was not loaded" if isinstance(asked, Path) else f"{asked.file} was not read"
     )
     return Transient(f"{what}, for want of a worker ({reason}).", "It is tried again.")
+
+
+def out_of_reach(asked: Asked, reason: object) -> Transient:
+    """Its node died, or the network in between; nothing says that the scan or the model did it."""
+    what = asked.file if isinstance(asked, ScanTask) else f"the model {asked.name}"
+    return Transient(f"The node that had {what} is out of reach ({reason}).", "It is tried elsewhere.")

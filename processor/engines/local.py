@@ -42,6 +42,10 @@ class LocalEngine:
         self._ended: queue.SimpleQueue[Reading | None] = queue.SimpleQueue()
 
     @property
+    def workers(self) -> int:
+        return self._workers
+
+    @property
     def free(self) -> int:
         return self._workers * TASKS_PER_WORKER - len(self._under_way)
 

@@ -60,6 +60,10 @@ class Engine(Protocol):
     """Reads scans somewhere else; holds no record of them beyond the tasks under way."""
 
     @property
+    def workers(self) -> int:
+        """How many scans can be read at once."""
+
+    @property
     def free(self) -> int:
         """How many more tasks can be under way."""
 
