@@ -2,9 +2,8 @@
 
     python -m benchmarks.stopwatch FOLDER [--against PROGRAM]
 
-reads the pages of each folder in FOLDER as a run of its own, and prints JSON: for each folder its pages, the
-first of them left out, and what the rest of the run cost for each. All is real, the database and the files
-too; only the pool of processes is not there.
+reads the pages of each folder in FOLDER as a run of its own, and prints JSON: for each folder what its pages
+cost, the first two left out. All is real, the database and the files too; only the workers are not there.
 """
 
 import argparse
@@ -14,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import fmean
 
 from PIL import Image
 
@@ -32,7 +32,10 @@ from processor.stages import measured
 
 REST = "the rest"
 COMMITTED = "queued, committed, moved"
-"""What costs the parent process: all of a run that is no reading."""
+"""What costs the parent process, from one page to the next; what a run begins and ends with is no page's."""
+
+WARM_UP = 2
+"""So many pages: with the first the model is loaded, after it each statement to the database is compiled."""
 
 Read = Callable[[ScanTask], ScanResult]
 
@@ -51,15 +54,19 @@ class Timed:
 
 
 class Stopwatch:
-    """An engine that reads in this process, and times what it reads; the first page only warms it up."""
+    """An engine that reads in this process, and times what it reads; the first pages only warm it up."""
 
     def __init__(self, read: Read, against: Rival | None = None) -> None:
         self.pages: list[Timed] = []
-        self.warm_since: float | None = None
-        self.within = 0.0
+        self.between: list[float] = []
+        self._ended: deque[float] = deque(maxlen=WARM_UP)
         self._read = read
         self._against = against
         self._tasks: deque[ScanTask] = deque()
+
+    @property
+    def workers(self) -> int:
+        return 1
 
     @property
     def free(self) -> int:
@@ -73,13 +80,14 @@ class Stopwatch:
     def wait(self, timeout_seconds: float) -> list[Outcome]:
         if not self._tasks:
             return []
-        task, began = self._tasks.popleft(), time.process_time()
+        task = self._tasks.popleft()
+        warm, began = len(self._ended) == WARM_UP, time.process_time()
         outcome, timed = self._timed(task)
-        if self.warm_since is None:
-            self.warm_since = time.process_time()
-        else:
+        if warm:
+            # From the reading of one page to that of the next, that one is stored, and this one queued.
+            self.between.append(began - self._ended[-1])
             self.pages.append(timed)
-            self.within += time.process_time() - began
+        self._ended.append(time.process_time())
         return [outcome]
 
     def _timed(self, task: ScanTask) -> tuple[Outcome, Timed]:
@@ -111,16 +119,16 @@ def decoding_seconds(page: Path) -> float:
 
 
 def timed(settings: LoadedSettings, folder: Path, read: Read, against: Rival | None = None) -> list[Timed]:
-    """Reads the pages of `folder` as `processor run --once` does; the first one only warms up."""
+    """Reads the pages of `folder` as `processor run --once` does; the first ones only warm up."""
     watch, stop, listener = Stopwatch(read, against), Stop(), Progression(Words(quiet=True), once=True)
     with assembled(
         settings, [folder], once=True, listener=listener, stop=stop, metrics_port=None, engine=watch
     ) as run:
         run.daemon.once()
-        ended = time.process_time()
-    if watch.warm_since is None or not watch.pages:
-        raise SystemExit(f"{folder} holds fewer than two pages.")
-    each = (ended - watch.warm_since - watch.within) / len(watch.pages)
+    if not watch.pages:
+        raise SystemExit(f"{folder} holds no more than {WARM_UP} pages.")
+    # The mean: a commit may be that of several pages.
+    each = fmean(watch.between)
     return [replace(page, stages=page.stages | {COMMITTED: each}) for page in watch.pages]
 
 

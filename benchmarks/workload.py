@@ -76,13 +76,14 @@ COLOUR = Format("colour JPEG", ".jpg", "JPEG", "RGB")
 
 def samples(hands: Hands, only: str = "", *, dpi: float = 300, look: str = "scan") -> Iterator[Sample]:
     """A page of every kind whose name holds `only`, the same for the same arguments; photos stay photos."""
-    for number, (digits, ruled) in enumerate(itertools.product(DIGITS, (False, True))):
+    for digits, ruled in itertools.product(DIGITS, (False, True)):
         formats = [*FORMATS, COLOUR] if digits == DIGITS[-1] and not ruled else FORMATS
-        draw = partial(_page, hands, digits, ruled, SEED + number, dpi=dpi, look=look)
+        # By one seed: a ruled page is the clean one with lines on it, and nothing else.
+        draw = partial(_page, hands, digits, ruled, dpi=dpi, look=look)
         yield from _as_files(formats, _name(digits, ruled), only, draw)
     photo = [Format("12-megapixel photo", ".jpg", "JPEG", "RGB")]
     shown = (PHOTO_PIXELS / (DESK * A4[0] * A4[1])) ** 0.5 * MM_PER_INCH
-    draw = partial(_page, hands, 50, True, SEED, dpi=shown * dpi / 300, look="photo")
+    draw = partial(_page, hands, 50, True, dpi=shown * dpi / 300, look="photo")
     yield from _as_files(photo, _name(50, True), only, draw)
 
 
@@ -120,9 +121,9 @@ def _name(digits: int, ruled: bool) -> str:
     return f"{f'{digits} digits' if digits else 'empty'}{RULED if ruled else ''}"
 
 
-def _page(hands: Hands, digits: int, ruled: bool, seed: int, *, dpi: float, look: str) -> RenderedPage:
+def _page(hands: Hands, digits: int, ruled: bool, *, dpi: float, look: str) -> RenderedPage:
     fill = partial(lines_of_numbers, digits=digits, ruled=ruled)
-    return render_sheet(A4, fill, hands, seed, dpi=dpi, look=LOOKS[look])
+    return render_sheet(A4, fill, hands, SEED, dpi=dpi, look=LOOKS[look])
 
 
 def _two_numbers(sheet: Sheet) -> None:
