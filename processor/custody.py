@@ -22,6 +22,7 @@ from processor.errors import (
     DigitInboxError,
     LeaseLost,
     Transient,
+    to_write_again,
 )
 from processor.intake import queue
 from processor.intake.standing import Standing, next_due
@@ -232,4 +233,4 @@ def _make(staging: Path) -> None:
     try:
         staging.mkdir()
     except OSError as error:
-        raise Away(f"{staging} cannot be made: {error.strerror}.", "Make room.") from None
+        raise Away(f"{staging} cannot be made: {error.strerror}.", to_write_again(error)) from None

@@ -1,5 +1,6 @@
 """Errors say who must act: every message names the file or setting, the value and the remedy."""
 
+import errno
 from enum import IntEnum
 
 
@@ -89,3 +90,16 @@ class BadCommand(DigitInboxError):
     """The command line asks for something that cannot be."""
 
     exit_code = Exit.BAD_COMMAND
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, None}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+def to_write_again(error: OSError) -> str:
+    """What a person can do so that a file can be written; encoders tell of a full disk without its number."""
+    if error.errno in _FULL:
+        return "Make room."
+    if error.errno in _FORBIDDEN:
+        return "Mend the permissions of its folder."
+    return "Look at the disk or the share that it is on."

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processor import __version__
-from processor.errors import ContentChanged, Transient
+from processor.errors import ContentChanged, Transient, to_write_again
 from processor.gathering import gather
 from processor.intake.opening import open_regular
 from processor.lines import make_line, pen_width, propose_lines, read_lines
@@ -227,7 +227,9 @@ def _written(staged: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Transient(f"{staged} cannot be written: {error.strerror or error}.", "Make room.") from error
+        raise Transient(
+            f"{staged} cannot be written: {error.strerror or error}.", to_write_again(error)
+        ) from error
 
 
 def _of_another_row(mark: Mark) -> Mark:

@@ -12,7 +12,7 @@ from sqlalchemy import Engine as Database
 from processor.accounts import Listener
 from processor.endings import ATTEMPTS
 from processor.engines.tasks import Engine
-from processor.errors import BadModel, DigitInboxError, Transient
+from processor.errors import BadModel, DigitInboxError, Transient, to_write_again
 from processor.prediction.archive import CURRENT, MANIFEST, ModelFolder, find_model, verify
 from processor.results.ledger import note_refusal, withdraw_refusal
 from processor.settings import LoadedSettings
@@ -201,7 +201,8 @@ class Succession:
         except OSError as error:
             shutil.rmtree(target.parent, ignore_errors=True)
             raise Transient(
-                f"The model {model.name} cannot be copied to {target}: {error.strerror}.", "Make room."
+                f"The model {model.name} cannot be copied to {target}: {error.strerror}.",
+                to_write_again(error),
             ) from None
         except BadModel as error:
             shutil.rmtree(target.parent, ignore_errors=True)

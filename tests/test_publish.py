@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from processor.errors import Transient
+from processor.errors import Transient, to_write_again
 from processor.records import StagedFile
 from processor.results.publish import (
     file_name,
@@ -293,3 +293,22 @@ def test_what_a_killed_program_left_long_ago_is_removed(tmp_path: Path) -> None:
     remove_leftovers(tmp_path, older_than_seconds=3600)
     remove_leftovers(tmp_path / "nowhere", older_than_seconds=3600)
     assert sorted(tmp_path.iterdir()) == sorted([young, foreign])
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, "Make room"),
+        (errno.EDQUOT, "Make room"),
+        (errno.EROFS, "permissions"),
+        (errno.EACCES, "permissions"),
+        (errno.EIO, "Look at the disk"),
+        (errno.ESTALE, "share"),
+    ],
+)
+def test_the_remedy_is_that_of_the_fault(number: int, remedy: str) -> None:
+    assert remedy in to_write_again(OSError(number, os.strerror(number)))
+
+
+def test_an_encoder_that_names_no_fault_met_a_full_disk() -> None:
+    assert to_write_again(OSError("encoder error -2 when writing image file")) == "Make room."

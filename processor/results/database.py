@@ -279,7 +279,8 @@ def _faults(engine: Engine) -> Iterator[None]:
                 f"The database {where} is locked by another program.", "Close what holds it open for writing."
             ) from error
         if code.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
-            raise DatabaseAway(f"The database {where} cannot be written: {cause}.", "Make room.") from error
+            remedy = "Make room, or look at the disk that it is on."
+            raise DatabaseAway(f"The database {where} cannot be written: {cause}.", remedy) from error
         if code.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
             raise BadDatabase(
                 f"{where} is damaged, or no database: {cause}.", "Move it away, or restore a copy of it."

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO
 
-from processor.errors import Transient
+from processor.errors import Transient, to_write_again
 
 if TYPE_CHECKING:
     # At run time it would bring NumPy to whoever only looks at the database.
@@ -252,5 +252,5 @@ def _disk_faults(target: Path) -> Iterator[None]:
         about = f" ({error.filename})" if error.filename not in {None, str(target)} else ""
         raise Transient(
             f"{target} cannot be written: {error.strerror or error}{about}.",
-            "Make room or mend the permissions of its folder; it is tried again.",
+            f"{to_write_again(error)} It is tried again.",
         ) from error
