@@ -27,6 +27,7 @@ def fill(engine: Engine, digits: int) -> None:
     """
     scans = max(1, digits // DIGITS_A_SCAN)
     with writing(engine) as connection:
+        _believe(connection)
         _scans(connection, scans, state="done")
         connection.execute(text("UPDATE scans SET state = 'failed', error = 'BadScan' WHERE id % 100 = 0"))
         connection.execute(text("UPDATE scans SET state = 'queued', finished_at = NULL WHERE id % 1000 = 1"))
@@ -59,6 +60,14 @@ def fill(engine: Engine, digits: int) -> None:
             )
         )
     _analyse(engine)
+
+
+def _believe(connection: Connection) -> None:
+    """Has a PostgreSQL server look up no reference, which takes most of the time, where it lets us."""
+    if connection.dialect.name == "postgresql":
+        asked = text("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+        if connection.execute(asked).scalar_one():
+            connection.execute(text("SET LOCAL session_replication_role = replica"))
 
 
 def _inserting(table: str, columns: str) -> str:

@@ -26,7 +26,7 @@ from processor.results.queries import run_select
 from processor.results.schema import VIEWS, metadata
 from processor.results.tables import COLUMNS
 from processor.settings import ENV_PREFIX, Settings, load
-from tests.conftest import PROCESSOR
+from tests.conftest import DATABASES, PROCESSOR
 from tests.sample_readings import a_blob, a_number, a_page, a_result
 from training.cli import app as training_app
 from training.recipe import VALIDATION, Source, load_recipe
@@ -255,11 +255,12 @@ def test_the_csv_columns_are_those_of_the_view_as_the_text_says() -> None:
     assert [*COLUMNS, "scan_id", "reason"] == list(view.columns.keys())
 
 
-@pytest.fixture(scope="module")
-def stored(tmp_path_factory: pytest.TempPathFactory) -> str:
+@pytest.fixture(scope="module", params=DATABASES)
+def stored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A database in which every question of the documentation has an answer."""
     folder = tmp_path_factory.mktemp("stored")
-    url = f"sqlite:///{folder / 'results.db'}"
+    on_server = request.param == "postgresql"
+    url = request.getfixturevalue("server").new() if on_server else f"sqlite:///{folder / 'results.db'}"
     database = open_database(url)
     for number, file in enumerate(("form.png", "broken.png")):
         enqueue(database, source=folder, file=file, sha256=f"{number}" * 64, bytes=9, now=NOW)
@@ -281,6 +282,13 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> str:
     return url
 
 
+BEFORE_THE_COLON = next(
+    [name for cell in row[1:] for name in named(cell)]
+    for row in rows(sections(read("docs/database.md"), "##")["On a PostgreSQL server"])
+    if "before the colon" in row[0]
+)
+
+
 def documented_queries() -> list[str]:
     shown = [query for page in PAGES for query in blocks(page.read_text("utf-8"), "sql")]
     lines = (line for page in PAGES for line in shell_lines(page) if line.startswith("processor query"))
@@ -290,6 +298,9 @@ def documented_queries() -> list[str]:
 @pytest.mark.parametrize("query", documented_queries())
 def test_every_query_in_the_text_gives_an_answer(stored: str, query: str) -> None:
     database = open_read_only(stored)
+    if database.dialect.name == "postgresql":
+        of_sqlite, of_postgresql = BEFORE_THE_COLON
+        query = query.replace(of_sqlite, of_postgresql)
     try:
         columns, found = run_select(database, query)
     finally:
