@@ -1,6 +1,6 @@
 """How fast reading is: what a page costs beside its decoding, and how that adds up over many pages.
 
-    python -m benchmarks.throughput                            # everything but 10,000 pages: some minutes
+    python -m benchmarks.throughput                            # everything but 10,000 pages: ten minutes
     python -m benchmarks.throughput --only pages --kind "310 digits"
     python -m benchmarks.throughput --only pages --against tesseract
     python -m benchmarks.throughput --only slope --pages 10000

@@ -3,10 +3,11 @@
 import io
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -25,9 +26,6 @@ LINE_MM = 8.0
 TOP_MM = 25.0
 SMALL_MM = 70.0, 25.0
 PHOTO_PIXELS = 12e6
-DESK = 1.12
-"""The photo shows so many times the sheet's own area."""
-
 DARK = 150
 """What is darker than this gray level is black on a page of one bit."""
 
@@ -82,8 +80,7 @@ def samples(hands: Hands, only: str = "", *, dpi: float = 300, look: str = "scan
         draw = partial(_page, hands, digits, ruled, dpi=dpi, look=look)
         yield from _as_files(formats, _name(digits, ruled), only, draw)
     photo = [Format("12-megapixel photo", ".jpg", "JPEG", "RGB")]
-    shown = (PHOTO_PIXELS / (DESK * A4[0] * A4[1])) ** 0.5 * MM_PER_INCH
-    draw = partial(_page, hands, 50, True, dpi=shown * dpi / 300, look="photo")
+    draw = partial(_photo, hands, PHOTO_PIXELS * (dpi / 300) ** 2)
     yield from _as_files(photo, _name(50, True), only, draw)
 
 
@@ -124,6 +121,17 @@ def _name(digits: int, ruled: bool) -> str:
 def _page(hands: Hands, digits: int, ruled: bool, *, dpi: float, look: str) -> RenderedPage:
     fill = partial(lines_of_numbers, digits=digits, ruled=ruled)
     return render_sheet(A4, fill, hands, SEED, dpi=dpi, look=LOOKS[look])
+
+
+def _photo(hands: Hands, count: float) -> RenderedPage:
+    """A ruled sheet on a desk, of so many pixels, however much of the desk is on it."""
+    sheet = (count / (A4[0] * A4[1])) ** 0.5 * MM_PER_INCH
+    page = _page(hands, 50, True, dpi=sheet, look="photo")
+    height, width = page.pixels.shape[:2]
+    scale = (count / (height * width)) ** 0.5
+    size = round(width * scale), round(height * scale)
+    pixels = cv2.resize(page.pixels, size, interpolation=cv2.INTER_AREA)
+    return replace(page, pixels=np.asarray(pixels, np.uint8))
 
 
 def _two_numbers(sheet: Sheet) -> None:

@@ -19,7 +19,7 @@ from benchmarks.pages import render_sheet
 from benchmarks.rivals import Rival, rival
 from benchmarks.stopwatch import COMMITTED, REST, WARM_UP, Timed, timed
 from benchmarks.throughput import Bench, a_kind, main, ruled_to_clean
-from benchmarks.whole_command import Finished, peaks_of, run_once
+from benchmarks.whole_command import LOOK_SECONDS, Finished, peaks_of, run_once
 from benchmarks.workload import DIGITS, Sample, lines_of_numbers, samples, small_page
 from processor.engines.tasks import ScanTask
 from processor.pages.scans import decode
@@ -30,12 +30,13 @@ from tests.sample_readings import a_number, a_page, a_result
 
 SOURCE = Path(__file__).parent / "data" / "mnist-sample.npz"
 HANDS = handwriting.load(SOURCE)
+DATA = "--data", str(SOURCE)
 BURN = "import sys, time\nwhile time.process_time() < float(sys.argv[2]): pass"
 
 
 @pytest.fixture(scope="module")
 def drawn() -> dict[str, Sample]:
-    return {sample.name: sample for sample in samples(HANDS, dpi=60)}
+    return {sample.name: sample for sample in samples(HANDS, dpi=50)}
 
 
 def opened(sample: Sample) -> Image.Image:
@@ -69,9 +70,9 @@ def test_formats_are_what_they_are_called(drawn: dict[str, Sample]) -> None:
 
 
 def test_the_photo_has_its_megapixels(drawn: dict[str, Sample]) -> None:
-    """At a fifth of the resolution, a twenty-fifth of the pixels."""
+    """At a sixth of the resolution, a thirty-sixth of the pixels."""
     with opened(drawn["12-megapixel photo, 50 digits, ruled"]) as image:
-        assert 25 * image.width * image.height == pytest.approx(12e6, rel=0.05)
+        assert 36 * image.width * image.height == pytest.approx(12e6, rel=0.01)
 
 
 @pytest.mark.parametrize("digits", DIGITS)
@@ -101,7 +102,7 @@ def test_a_ruled_page_is_the_clean_one_with_lines_on_it(drawn: dict[str, Sample]
         np.asarray(opened(drawn[f"PNG, 310 digits{lines}"]), np.int16) for lines in ("", ", ruled")
     )
     differs = np.abs(clean - ruled) > 8
-    assert 0.005 < differs.mean() < 0.1
+    assert 0.005 < differs.mean() < 0.15
     assert (ruled[differs] < clean[differs]).mean() > 0.9
 
 
@@ -246,15 +247,16 @@ def test_a_reader_that_cannot_be_run_is_refused(asked: str, why: str) -> None:
 
 
 def test_the_peak_of_each_process_is_known_though_it_fell_again() -> None:
-    code = (
-        "import subprocess, sys, time\n"
-        "hold = 'import time; x = bytearray(90_000_000); x = 0; time.sleep(1)'\n"
-        "subprocess.Popen([sys.executable, '-c', hold])\n"
-        "time.sleep(1)"
+    hold = "x = bytearray(90_000_000); x = 0; print(flush=True); input()"
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {hold!r}])"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    process = subprocess.Popen([sys.executable, "-c", code])
+    assert process.stdout is not None
     with peaks_of(process.pid) as peaks:
-        process.wait()
+        process.stdout.readline()
+        time.sleep(4 * LOOK_SECONDS)
+        process.communicate("\n")
     assert list(peaks) == ["parent", "worker 1"]
     assert 3 < peaks["parent"] < 60
     assert 90 < peaks["worker 1"] < 160
@@ -273,19 +275,21 @@ def test_the_real_command_is_timed_and_weighed(tmp_path: Path) -> None:
 
 
 def test_one_run_prints_what_each_stage_costs(capsys: pytest.CaptureFixture[str]) -> None:
-    only = ["--only", "pages", "--kind", "TIFF, 50", "--repeats", "1", "--dpi", "75", "--data", str(SOURCE)]
-    main([*only, "--json", "--against", f"{sys.executable} -c 'print()' {{page}}"])
+    asked = ["--only", "pages", "--kind", "photo", "--repeats", "1", "--dpi", "60", "--json", *DATA]
+    main([*asked, "--against", "true {page}"])
     rows = json.loads(capsys.readouterr().out)
     assert all(set(row) == {"set", "measure", "figure", "goal"} for row in rows)
-    assert [row["set"] for row in rows if row["measure"] == "ruled : clean"] == ["TIFF, 50 digits, ruled"]
-    clean = {row["measure"]: row["figure"] for row in rows if row["set"] == "TIFF, 50 digits"}
-    stages = {measure for measure in clean if measure.endswith(", s")} - {"decoding alone, s", "whole, s"}
-    other = {measure for measure in stages if measure.startswith(sys.executable)}
-    named = {f"{name}, s" for name in ("decoded", "ink", "ruled lines", "first network", "second network")}
-    assert named | {f"{COMMITTED}, s", f"{REST}, s"} <= stages
-    assert sum(clean[stage] for stage in stages - other) == pytest.approx(clean["whole, s"])
-    assert clean[f"{REST}, s"] < 0.3 * clean["whole, s"]
-    assert clean["whole : decoding"] > 1
+    assert {row["set"] for row in rows} == {"12-megapixel photo, 50 digits, ruled"}
+    figures = {row["measure"]: row["figure"] for row in rows}
+    whole, ratio = figures.pop("whole, s"), figures.pop("whole : decoding")
+    assert ratio == pytest.approx(whole / figures.pop("decoding alone, s"))
+    assert ratio > 1
+    other = {measure: figures.pop(measure) for measure in list(figures) if measure.startswith("true {page}")}
+    assert len(other) == 3
+    named = {"decoded", "ink", "ruled lines", "first network", "second network", COMMITTED, REST}
+    assert {f"{name}, s" for name in named} <= figures.keys()
+    assert sum(figures.values()) == pytest.approx(whole)
+    assert figures[f"{REST}, s"] < 0.3 * whole
 
 
 @pytest.mark.parametrize(
@@ -293,5 +297,5 @@ def test_one_run_prints_what_each_stage_costs(capsys: pytest.CaptureFixture[str]
 )
 def test_what_cannot_be_measured_is_refused(asked: list[str]) -> None:
     with pytest.raises(SystemExit) as refused:
-        main([*asked, "--data", str(SOURCE)])
+        main([*asked, *DATA])
     assert refused.value.code
