@@ -131,7 +131,8 @@ class Custody:
             except (BadDatabase, Away):
                 raise
             except LeaseLost as lost:
-                self._listener.say(str(lost))
+                if not self._endings.was_stored(claim, outcome.result):
+                    self._listener.say(str(lost))
             except Transient as fault:
                 # Where that cannot be noted now: half of its files have left the staging folder by then.
                 claim.fault = fault

@@ -81,6 +81,19 @@ class Endings:
         else:
             self._store(claim, result)
 
+    def was_stored(self, claim: Claim, result: ScanResult | DigitInboxError) -> bool:
+        """Whether it was lost because it is done: its commit reached the database, and no answer came back.
+
+        Then it ends here as it would have ended. Raises Away, BadDatabase.
+        """
+        # Its files have their names before its rows are sent.
+        if not isinstance(result, ScanResult) or claim.published is None:
+            return False
+        if not queue.was_finished(self._database, claim.job):
+            return False
+        self._conclude(claim.job, result)
+        return True
+
     def try_again(self, job: Job, fault: Transient) -> None:
         """Later, or never again where it was tried often enough. Raises Away."""
         try:
@@ -104,6 +117,9 @@ class Endings:
             claim.published = publish_outputs(result.staged, self._results)
         model = used(claim.model) if claim.model else None
         queue.finish(self._database, job, result, _now(), model=model, published=claim.published)
+        self._conclude(job, result)
+
+    def _conclude(self, job: Job, result: ScanResult) -> None:
         self._table.stale = True
         self._accounts.tally.add(result.pages)
         withdraw_failure(job.file, job.sha256, self._results)

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 
 from processor import custody as custody_module
 from processor.claims import LEASE_SECONDS
 from processor.custody import Custody
 from processor.engines.tasks import Outcome, ScanTask
-from processor.errors import Away, BadScan
+from processor.errors import Away, BadScan, DatabaseAway
 from processor.intake import queue
 from processor.intake.queue import Job
 from processor.intake.standing import standings
@@ -108,6 +108,26 @@ def test_who_lost_a_scan_reports_no_failure(house: House, custody: Custody) -> N
     custody.commit(Outcome(task, BadScan("a.png was not read within 600 s.", "")))
     assert house.files("failed") == []
     assert house.states() == {"a.png": "running"}
+
+
+def test_a_commit_of_which_no_word_came_back_is_no_lost_scan(house: House, custody: Custody) -> None:
+    """The connection breaks after the server committed: the next try found the scan in nobody's hands."""
+    outcome = read(task_of(custody, house), house)
+
+    def commit_and_break(connection: Connection) -> None:
+        if connection.exec_driver_sql("SELECT state FROM scans").scalar() == "done":
+            connection.connection.commit()
+            raise DatabaseAway("The database cannot be reached.", "Start the server.")
+
+    event.listen(house.database, "commit", commit_and_break)
+    with pytest.raises(Away, match="cannot be reached"):
+        custody.commit(outcome)
+    event.remove(house.database, "commit", commit_and_break)
+    assert (house.states(), house.heard.ends, custody.under_way) == ({"a.png": "done"}, [], 1)
+    custody.commit(outcome)
+    assert (house.heard.ends, custody.under_way) == ([("a.png", "done")], 0)
+    assert not (house.inbox / "a.png").exists()
+    assert custody.tally.summary().numbers == 2
 
 
 @pytest.mark.sqlite

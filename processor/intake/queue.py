@@ -190,6 +190,17 @@ def finish(
         store_outputs(connection, job.id, published)
 
 
+def was_finished(engine: Engine, job: Job) -> bool:
+    """Whether this very try is done: the word of its commit was lost on the way from the server.
+
+    Raises as `claim`.
+    """
+    this = (scans.c.id == job.id, scans.c.sha256 == job.sha256, scans.c.attempts == job.attempts)
+    with reading(engine) as connection:
+        done = select(scans.c.id).where(*this, scans.c.state == ScanState.DONE)
+        return connection.execute(done).first() is not None
+
+
 def fail(engine: Engine, job: Job, error: str, message: str, now: datetime) -> None:
     """Marks the scan failed for good: `error` is the error's class, `message` what the person reads.
 
