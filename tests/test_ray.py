@@ -228,7 +228,7 @@ def meanwhile(something: Callable[[], None], do: Callable[[], Any]) -> Any:
             faults.append(fault)
             raise
 
-    thread = threading.Thread(target=attempt)
+    thread = threading.Thread(target=attempt, daemon=True)
     thread.start()
     result = do()
     thread.join()

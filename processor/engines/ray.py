@@ -23,8 +23,9 @@ from processor.errors import DigitInboxError, NoWorkers
 from processor.logs import plan_for_workers
 from processor.settings import Database, LoadedSettings
 
-START_SECONDS = 120.0
-"""A scan that found no worker for so long goes back to the queue; until there is one, no other is taken."""
+START_SECONDS = 300.0
+"""A scan that found no worker for so long goes back to the queue; until there is one, no other is taken.
+Where nodes are rented when they are needed, the first takes minutes to come."""
 
 _Answer = tuple[Worker, Asked | None, "Future[Any]"]
 """What a worker answered; `None`: to the request to greet."""
