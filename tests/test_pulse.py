@@ -17,6 +17,8 @@ from processor.pulse import FORGOTTEN, SILENT_SECONDS, DaemonState, Facts, Pulse
 from processor.results.database import open_database, writing
 from processor.results.schema import daemons
 
+pytestmark = pytest.mark.databases
+
 WATCHING, READING, PAUSED = DaemonState.WATCHING, DaemonState.READING, DaemonState.PAUSED
 
 
@@ -25,8 +27,8 @@ def facts(**known: Any) -> Callable[[], Facts]:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_database(f"sqlite:///{tmp_path / 'results.db'}", busy_seconds=0.1)
+def database(url: str) -> Iterator[Engine]:
+    engine = open_database(url, busy_seconds=0.1)
     yield engine
     engine.dispose()
 
@@ -108,6 +110,7 @@ def test_a_pause_is_told_at_once_and_its_end_too(database: Engine) -> None:
         assert the_sign(database).state is state
 
 
+@pytest.mark.sqlite
 def test_a_locked_database_is_no_fault(database: Engine, tmp_path: Path) -> None:
     pulse = Pulse(database, once=False)
     other = open_database(f"sqlite:///{tmp_path / 'results.db'}")
@@ -191,6 +194,7 @@ def test_the_service_manager_hears_of_the_start_each_beat_and_the_end(
     assert heard(manager)["STOPPING"] == "1"
 
 
+@pytest.mark.sqlite
 def test_the_service_manager_hears_the_loop_though_the_database_is_locked(
     database: Engine, manager: socket.socket, tmp_path: Path
 ) -> None:

@@ -33,11 +33,14 @@ from processor.results.database import open_database, reading, writing
 from processor.results.originals import kept_name
 from processor.results.queries import summary
 from processor.results.replacement import stored_reading, stored_scans
-from processor.results.schema import corrections, digits, numbers, outputs
+from processor.results.schema import corrections, digits, metadata, numbers, outputs
+from processor.settings import load
 from tests.conftest import Command
 from tests.model_copies import SURE, accepting_from, copy_model, name_current
 from tests.sample_readings import a_blob, a_number, a_page, a_result
 from tests.stand_ins import SerialEngine, drop
+
+pytestmark = pytest.mark.databases
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -173,7 +176,7 @@ class Shelf:
     def __init__(self, home: Path) -> None:
         self.inbox, self.results = home / "inbox", home / "results"
         self.results.mkdir()
-        self.url = f"sqlite:///{self.results / 'results.db'}"
+        self.url = load(home / "settings.toml").database_url
         self.database: Database = open_database(self.url)
         copy_model(home / "models_archive", "new")
         self.model = find_model(home / "models_archive", "new")
@@ -226,8 +229,13 @@ class Shelf:
         return found
 
     def dump(self) -> list[str]:
-        with sqlite3.connect(self.results / "results.db") as database:
-            return list(database.iterdump())
+        """All rows of all tables."""
+        with reading(self.database) as connection:
+            return [
+                f"{table.name}: {row}"
+                for table in metadata.sorted_tables
+                for row in connection.execute(select(table).order_by(*table.primary_key.columns))
+            ]
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         with reading(self.database) as connection:
@@ -428,6 +436,7 @@ class TestFilesAndRowsBelongTogether:
         shelf.now["a.png"] = a_page(number_at(0, "13"))
         return shelf.results / "csv" / "a.png.csv"
 
+    @pytest.mark.sqlite
     def test_nothing_is_published_where_the_database_is_locked(self, shelf: Shelf, table: Path) -> None:
         shelf.database.dispose()
         shelf.database = open_database(shelf.url, busy_seconds=0.01)
@@ -624,6 +633,7 @@ def statuses_in(file: Path) -> set[str]:
         return {row["status"] for row in csv.DictReader(stream)}
 
 
+@pytest.mark.sqlite
 def test_a_model_is_tried_on_what_was_read_and_then_replaces_it(home: Path, processor: Command) -> None:
     archive = home / "models_archive"
     copy_model(archive, "easy", **accepting_from(0.2))
@@ -679,6 +689,7 @@ def contents(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("kind", ["wal", "a left-over WAL", "delete"])
 def test_a_difference_leaves_every_byte_as_it_was(
     shelf: Shelf, home: Path, processor: Command, kind: str
@@ -701,6 +712,7 @@ def test_a_difference_leaves_every_byte_as_it_was(
     assert contents(home) == before
 
 
+@pytest.mark.sqlite
 def test_what_cannot_be_is_refused_before_anything_is_read(home: Path, processor: Command) -> None:
     assert processor("reprocess", "--diff").returncode == Exit.BAD_DATABASE
     (home / "results").mkdir()
