@@ -54,7 +54,10 @@ from processor.stages import each, stage
 from processor.words import Mark
 
 GRAIN = 0.12
-"""Marks smaller than this share of a digit's height are paper grain: not looked at, not stored."""
+"""Marks smaller than this share of a digit's height are paper grain, neither looked at nor stored,"""
+
+SMALLEST = 10
+"""... and lower than so many pixels of the scan, however large the page's digits are."""
 
 
 OTHER_ROW = Rejection(Cause.EDGE, "line heights from the line of the cut-out, at least", LEVEL, LEVEL)
@@ -108,7 +111,7 @@ def read_page(page: Page, reader: Reader) -> PageReading:
     pen = pen_width(blobs, paper.digit_height)
     cut_out = one_line(groups, blobs, paper.mask.shape[0])
     rows: Sequence[Sequence[int]] = cut_out.groups if cut_out else groups
-    heights = digit_heights(rows, [b.box for b in blobs], paper.digit_height)
+    heights = digit_heights(rows, [b.box for b in blobs], paper.digit_height, _smallest(paper))
     lines = [
         make_line([blobs[i] for i in row], paper.mask.shape, height, pen)
         for row, height in zip(rows, heights, strict=True)
@@ -158,7 +161,13 @@ def _upright(page: Page, reader: Reader) -> tuple[CleanPage, list[Blob]]:
 
 
 def _marks(paper: CleanPage) -> list[Blob]:
-    return find_blobs(paper.mask, least_side=max(3, round(GRAIN * paper.digit_height)))
+    grain = min(GRAIN * paper.digit_height, _smallest(paper))
+    return find_blobs(paper.mask, least_side=max(3, round(grain)))
+
+
+def _smallest(paper: CleanPage) -> float:
+    """The height on the working grid of the smallest digits that are read."""
+    return SMALLEST * max(1.0, paper.scale)
 
 
 def process(

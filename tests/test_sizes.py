@@ -61,6 +61,20 @@ def test_larger_digits_on_its_level_neither_help_nor_harm() -> None:
     assert heights_of(small[:2], large) == [PAGE, PAGE]
 
 
+def test_small_figures_alone_are_measured_by_themselves_where_they_are_legible() -> None:
+    """Of far larger digits they may be points or crumbs where these stand near, and only there."""
+    pair, large = row(20, 20), row(120, 120, x=400, pitch=90)
+    boxes = [*pair, *large]
+    groups = [range(2), range(2, 4)]
+    assert digit_heights(groups, boxes, 120.0) == [120.0, 120.0]
+    assert digit_heights(groups, boxes, 120.0, legible=10) == [20.0, 120.0]
+    assert digit_heights(groups, boxes, 120.0, legible=21) == [120.0, 120.0]
+    beside = [*pair, *row(120, 120, x=160, pitch=90)]
+    assert digit_heights(groups, beside, 120.0, legible=10) == [120.0, 120.0]
+    below = [*pair, *row(120, 120, foot=450, pitch=90)]
+    assert digit_heights(groups, below, 120.0, legible=10) == [120.0, 120.0]
+
+
 def test_no_lines_have_no_heights() -> None:
     assert digit_heights([], [], PAGE) == []
 

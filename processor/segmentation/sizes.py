@@ -1,9 +1,10 @@
 """Sizes: how high the digits about a line are, where figures of several sizes stand on one page.
 
-The page's digit height is that of most of its marks. A row of small figures beside large ones would be specks
-to it; what tells them from specks is that they stand in a row, all alike.
+The page's digit height is that of most of its marks. Small figures beside large ones would be specks to it;
+what tells them from specks is that they stand in a row, all alike, or far from all they could be a piece of.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,6 +27,9 @@ REACH = 12.0
 """In a line's row stand marks whose feet differ from its own by at most so many of its heights, and which are
 at most so many away."""
 
+ALONE = 0.35
+"""Points, commas and crumbs of a larger mark stand at most so many of its heights from it."""
+
 
 def characters(heights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Those of a line's `heights` (N,), in pixels, that measure it: points and dashes are lower."""
@@ -38,12 +42,13 @@ def is_row(heights: NDArray[np.float64]) -> bool:
 
 
 def digit_heights(
-    groups: Sequence[Sequence[int]], boxes: Sequence[Box], page_digit_height: float
+    groups: Sequence[Sequence[int]], boxes: Sequence[Box], page_digit_height: float, legible: float = math.inf
 ) -> list[float]:
     """The height in pixels of the digits about each of the lines `groups`, which are indices of `boxes`.
 
     It is that of the page's digits but for lines of far smaller marks, in whose row stand enough others like
-    them. Fails on a few small figures alone: nothing tells them from dirt.
+    them, or that are at least `legible` px high and stand alone. Fails on dirt of that size, which is left to
+    the networks.
     """
     found = [page_digit_height] * len(groups)
     table = np.array([(b.x, b.y, b.right, b.bottom) for b in boxes], np.float64).reshape(-1, 4)
@@ -53,7 +58,9 @@ def digit_heights(
             continue
         line = table[list(group)]
         height = float(np.median(characters(line[:, 3] - line[:, 1])))
-        if height < SMALL_PRINT * page_digit_height and is_row(_row(line, table, height)):
+        if height >= SMALL_PRINT * page_digit_height:
+            continue
+        if is_row(_row(line, table, height)) or (height >= legible and _is_alone(line, table, height)):
             found[number] = height
     return found
 
@@ -69,3 +76,12 @@ def _row(line: NDArray[np.float64], table: NDArray[np.float64], height: float) -
     near = np.maximum(table[:, 0] - line[:, 2].max(), line[:, 0].min() - table[:, 2]) <= REACH * height
     alike = (heights >= HIGH * height) & (heights <= height / HIGH)
     return np.asarray(heights[level & near & alike], np.float64)
+
+
+def _is_alone(line: NDArray[np.float64], table: NDArray[np.float64], height: float) -> bool:
+    """Whether no larger mark of the `table` (M, 4) stands about a `line` (n, 4), `height` px high."""
+    heights = table[:, 3] - table[:, 1]
+    across = np.maximum(table[:, 0] - line[:, 2].max(), line[:, 0].min() - table[:, 2])
+    down = np.maximum(table[:, 1] - line[:, 3].max(), line[:, 1].min() - table[:, 3])
+    larger = heights > height / HIGH
+    return not bool((larger & (np.maximum(across, down) <= ALONE * heights)).any())
