@@ -2,6 +2,7 @@
 
 from sqlalchemy import Connection, Engine, text
 
+from processor.records import Box, DigitReading, NumberReading, PageReading, ScanResult, Status
 from processor.results.database import writing
 
 NUMBERS_A_SCAN = 100
@@ -68,6 +69,36 @@ def _believe(connection: Connection) -> None:
         asked = text("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
         if connection.execute(asked).scalar_one():
             connection.execute(text("SET LOCAL session_replication_role = replica"))
+
+
+def page_of_digits() -> ScanResult:
+    """What a worker reads from a page with a hundred numbers of 310 digits in all, and ten marks."""
+    box = Box(10, 20, 30, 40)
+    digit = DigitReading(digit="7", confidence=0.99, status=Status.ACCEPTED, box=box)
+    mark = DigitReading(digit=None, confidence=0.5, status=Status.REJECTED, box=box, reason="speck")
+    lengths = [3 + (number < DIGITS_A_SCAN - 3 * NUMBERS_A_SCAN) for number in range(NUMBERS_A_SCAN)]
+    numbers = [
+        NumberReading(text="7" * n, confidence=0.97, status=Status.ACCEPTED, box=box, digits=(digit,) * n)
+        for n in lengths
+    ]
+    page = PageReading(
+        page=1,
+        width=2480,
+        height=3508,
+        dpi=300.0,
+        skew_degrees=0.0,
+        numbers=tuple(numbers),
+        rejected=(mark,) * REJECTED_A_SCAN,
+    )
+    return ScanResult(
+        pages=(page,),
+        model="made up",
+        settings_digest="0" * 12,
+        program_version="0",
+        seconds=0.5,
+        annotated=(None,),
+        staged=(),
+    )
 
 
 def _inserting(table: str, columns: str) -> str:

@@ -23,10 +23,10 @@ from typing import Any
 
 from sqlalchemy import Engine, text
 
-from benchmarks.made_up import DIGITS_A_SCAN, fill, waiting
+from benchmarks.made_up import DIGITS_A_SCAN, fill, page_of_digits, waiting
 from benchmarks.postgres_server import running_server
 from benchmarks.product import Row
-from processor.intake.queue import claim, enqueue
+from processor.intake.queue import Job, claim, enqueue, finish
 from processor.intake.standing import standings
 from processor.pulse import signs
 from processor.results.database import open_database, open_read_only
@@ -101,9 +101,8 @@ def questions(database: str, url: str, digits: int, times: int) -> list[Row]:
         ),
     }
     for name, ask in asked.items():
-        rows.append(
-            Row(database, f"{name}: s", statistics.median(_seconds(ask) for _ in range(times)), "< 1")
-        )
+        taken = statistics.median(_seconds(ask) for _ in range(times))
+        rows.append(Row(database, f"{name}: s", taken, "< 1"))
     only.dispose()
     return rows
 
@@ -119,17 +118,34 @@ def sweep(database: str, url: str, names: int) -> list[Row]:
         Row(database, f"known names a second, of {names}", SHOWN / _seconds(lambda: _show(engine, known))),
         Row(database, f"new names a second, beside {names}", SHOWN / _seconds(lambda: _show(engine, new))),
         Row(database, f"how {SHOWN} of them stand: s", _seconds(lambda: standings(engine, known)), "< 1"),
-        Row(
-            database, "the next one, claimed: s", _seconds(lambda: claim(engine, _now(), 60, sources=[INBOX]))
-        ),
+        Row(database, "claim of the next one: s", _seconds(lambda: _claim(engine)), "< 0.1"),
     ]
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     engine.dispose()
     return [*rows, Row(database, "memory for all that: MB", grown / 1000, "< 50")]
 
 
-def _claim(engine: Engine) -> None:
-    assert claim(engine, _now(), LEASE_SECONDS, sources=[INBOX]) is not None
+def commits(database: str, url: str, scans: int) -> list[Row]:
+    """How many scans of one page with 310 digits one process claims and commits in a second."""
+    engine = open_database(url)
+    waiting(engine, scans)
+    result = page_of_digits()
+
+    def commit_all() -> None:
+        for _ in range(scans):
+            finish(engine, _claim(engine), result, _now())
+
+    rows = [
+        Row(database, f"scans of 310 digits committed a second, of {scans}", scans / _seconds(commit_all))
+    ]
+    engine.dispose()
+    return rows
+
+
+def _claim(engine: Engine) -> Job:
+    job = claim(engine, _now(), LEASE_SECONDS, sources=[INBOX])
+    assert job is not None
+    return job
 
 
 def _show(engine: Engine, hashes: list[str]) -> None:
@@ -174,19 +190,21 @@ def _emptied(url: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--only", choices=["claims", "questions", "sweep"])
+    parser.add_argument("--only", choices=["claims", "commits", "questions", "sweep"])
     parser.add_argument(
         "--databases", nargs="+", default=["sqlite", "postgresql"], choices=["sqlite", "postgresql"]
     )
     parser.add_argument("--postgresql", metavar="URL", help="an empty database of another server")
     parser.add_argument("--processes", type=int, default=8, help="that claim")
     parser.add_argument("--rows", type=int, default=20_000, help="that are claimed")
+    parser.add_argument("--scans", type=int, default=500, help="that are committed")
     parser.add_argument("--digits", type=int, default=10_000_000, help="in the made-up database")
     parser.add_argument("--names", type=int, default=1_000_000, help="in the inbox")
     parser.add_argument("--times", type=int, default=3, help="that a question is asked; the median counts")
     options = parser.parse_args()
     parts: dict[str, Callable[[str, str], list[Row]]] = {
         "claims": lambda name, url: claims(name, url, options.processes, options.rows),
+        "commits": lambda name, url: commits(name, url, options.scans),
         "questions": lambda name, url: questions(name, url, options.digits, options.times),
         "sweep": lambda name, url: sweep(name, url, options.names),
     }
