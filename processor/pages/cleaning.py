@@ -226,8 +226,12 @@ def flatten(gray: Gray) -> NDArray[np.float32]:
     window = _square(background_window(gray.shape))
     smooth = cv2.morphologyEx(cv2.GaussianBlur(gray, (3, 3), 0), cv2.MORPH_CLOSE, window)
     paper = cv2.min(smooth, cv2.morphologyEx(gray, cv2.MORPH_CLOSE, window))
-    light = np.maximum(paper, max(DARKEST_PAPER, DARKEST_IN_NOISE * _noise(gray))).astype(np.float32)
-    return np.asarray(np.clip((paper.astype(np.float32) - gray) / light, 0, 1), np.float32)
+    light = paper.astype(np.float32)
+    # A page of floats is as large as a cache is not: it is worked on in place.
+    contrast = np.subtract(light, gray, dtype=np.float32)
+    np.maximum(light, np.float32(max(DARKEST_PAPER, DARKEST_IN_NOISE * _noise(gray))), out=light)
+    np.divide(contrast, light, out=contrast)
+    return np.asarray(np.clip(contrast, 0, 1, out=contrast), np.float32)
 
 
 def _noise(gray: Gray) -> float:

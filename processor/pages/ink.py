@@ -165,7 +165,11 @@ def ink_limits(contrast: NDArray[np.float32]) -> Limits:
     window = neighbourhood(contrast.shape)
     base = float(np.median(_some(contrast)))
     contrast = contrast - base
-    grain = GRAIN_FACTOR * (_paper_tone(contrast, window) + base) - base
+    # Pages of floats are as large as no cache is: from here on they are worked on in place.
+    grain = _paper_tone(contrast, window)
+    grain += base
+    grain *= GRAIN_FACTOR
+    grain -= base
     strong = contrast[contrast > np.maximum(grain, LOWEST_CONTRAST)]
     if strong.size < 8:
         nowhere = np.full(contrast.shape, np.inf, np.float32)
@@ -173,21 +177,35 @@ def ink_limits(contrast: NDArray[np.float32]) -> Limits:
     stroke = float(np.percentile(strong, 90))
     highest = TEXTURE_SHARE * stroke
     printed = max(LOWEST_CONTRAST, min(texture(contrast, stroke, window), highest))
-    paper = np.clip(grain, printed, max(printed, highest)).astype(np.float32)
+    paper = np.clip(grain, printed, max(printed, highest), out=grain)
     lowest = np.maximum(paper, np.float32(FAINT_SHARE * stroke))
     smooth = np.asarray(cv2.blur(contrast, (3, 3)), np.float32)
     if min(contrast.shape) < STRIP:
-        limit = np.maximum(lowest, STROKE_SHARE * cv2.dilate(smooth, _square(window)))
+        limit = _half_of_the_highest(smooth, window)
+        np.maximum(limit, lowest, out=limit)
         limit += np.float32(base)
         return Limits(limit, limit)
     edge = int(max(7, EDGE * window)) | 1
-    own = np.asarray(STROKE_SHARE * cv2.dilate(smooth, _square(edge)), np.float32)
+    own = _half_of_the_highest(smooth, edge)
+    np.maximum(lowest, own, out=lowest)
     # Lines say nothing of how dark a stroke is: a pencil writes in boxes that are printed in black.
-    lines = _runs((contrast > np.maximum(lowest, own)).view(np.uint8), window)
+    lines = _runs((contrast > lowest).view(np.uint8), window)
     smooth[cv2.dilate(lines, _square(edge // 2 | 1)) > 0] = 0
-    limit = np.maximum(np.maximum(lowest, own), STROKE_SHARE * cv2.dilate(smooth, _square(window)))
-    weak = np.maximum(np.maximum(paper, own), np.float32(CONTINUES) * limit)
-    return Limits(limit + np.float32(base), weak + np.float32(base), paper, base)
+    limit = _half_of_the_highest(smooth, window)
+    np.maximum(limit, lowest, out=limit)
+    weak = np.multiply(limit, np.float32(CONTINUES))
+    for least in (own, paper):
+        np.maximum(weak, least, out=weak)
+    limit += np.float32(base)
+    weak += np.float32(base)
+    return Limits(limit, weak, paper, base)
+
+
+def _half_of_the_highest(contrast: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """`STROKE_SHARE` of the highest of `contrast` (H, W) in a square of `side` pixels about each."""
+    highest = np.asarray(cv2.dilate(contrast, _square(side)), np.float32)
+    highest *= np.float32(STROKE_SHARE)
+    return highest
 
 
 def _runs(ink: NDArray[np.uint8], window: int) -> NDArray[np.uint8]:
