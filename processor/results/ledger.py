@@ -6,11 +6,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Insert, delete, insert, select, update
+from sqlalchemy import Connection, Engine, Insert, Table, delete, insert, select, update
 
 from processor.records import Box, DigitReading, NumberReading, PageReading, ScanResult, TwoReadings
+from processor.results import postgresql
 from processor.results.database import writing
-from processor.results.postgresql import is_server
 from processor.results.publish import stored_name
 from processor.results.schema import digits, models, numbers, outputs, pages, refused_models, two_readings
 
@@ -51,15 +51,13 @@ def store_result(connection: Connection, scan_id: int, result: ScanResult) -> No
             for position, digit in enumerate(number.digits, 1)
         ]
         rows += [_digit_row(page_id, None, n, blob) for n, blob in enumerate(reading.rejected, 1)]
-        if rows:
-            connection.execute(insert(digits), rows)
+        _insert_all(connection, digits, rows)
         twice = [
             _twice_row(number_id, number.twice)
             for number_id, number in zip(number_ids, reading.numbers, strict=True)
             if number.twice is not None
         ]
-        if twice:
-            connection.execute(insert(two_readings), twice)
+        _insert_all(connection, two_readings, twice)
 
 
 def store_outputs(connection: Connection, scan_id: int, published: Sequence[PublishedFile]) -> None:
@@ -82,12 +80,12 @@ def store_model(connection: Connection, name: str, known: UsedModel | None, now:
 
 def _insert_once(connection: Connection) -> Insert:
     """Where writers do not wait for each other, another may note the model just now."""
-    if not is_server(connection):
+    if not postgresql.is_server(connection):
         return insert(models)
     # Its import takes all drivers of PostgreSQL along.
-    from sqlalchemy.dialects import postgresql
+    from sqlalchemy.dialects.postgresql import insert as insert_unless_there
 
-    return postgresql.insert(models).on_conflict_do_nothing()
+    return insert_unless_there(models).on_conflict_do_nothing()
 
 
 def note_refusal(engine: Engine, *, name: str | None, reason: str, in_use: str, now: datetime) -> None:
@@ -107,11 +105,21 @@ def withdraw_refusal(engine: Engine) -> None:
         connection.execute(delete(refused_models))
 
 
+def _insert_all(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    if rows and postgresql.is_server(connection):
+        postgresql.insert_all(connection, table, rows)
+    elif rows:
+        connection.execute(insert(table), rows)
+
+
 def _store_numbers(connection: Connection, page_id: int, found: Iterable[NumberReading]) -> list[int]:
     rows = [_number_row(page_id, position, number) for position, number in enumerate(found, 1)]
     if not rows:
         return []
-    stored = connection.execute(insert(numbers).returning(numbers.c.id, numbers.c.position), rows)
+    if postgresql.is_server(connection):
+        stored = postgresql.insert_all(connection, numbers, rows, "id", "position").all()
+    else:
+        stored = connection.execute(insert(numbers).returning(numbers.c.id, numbers.c.position), rows).all()
     ids = {row.position: int(row.id) for row in stored}
     return [ids[row["position"]] for row in rows]
 

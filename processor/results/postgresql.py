@@ -1,10 +1,10 @@
 """The results database on a PostgreSQL server: its address, what connections are told, what errors mean."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, text
+from sqlalchemy import URL, Connection, CursorResult, Engine, Table, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from processor.errors import BadCommand, BadDatabase, DatabaseAway, DigitInboxError
@@ -97,6 +97,21 @@ def wait_for_makers(connection: Connection) -> None:
             f"{where} keeps text as {encoding}, which has not the letters of all file names.",
             "Make one by CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, and name it in database.url.",
         )
+
+
+def insert_all(
+    connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *returning: str
+) -> CursorResult[Any]:
+    """Inserts rows that name the same columns, by one statement with an array a column.
+
+    A page has hundreds of rows, and a statement for each of them takes ten times as long.
+    """
+    types = {name: table.c[name].type.compile(connection.dialect) for name in rows[0]}
+    arrays = ", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in types.items())
+    told = f" RETURNING {', '.join(returning)}" if returning else ""
+    named = ", ".join(f'"{name}"' for name in types)
+    sql = f"INSERT INTO {table.name} ({named}) SELECT * FROM unnest({arrays}){told}"
+    return connection.execute(text(sql), {name: [row[name] for row in rows] for name in types})
 
 
 def size_in_bytes(connection: Connection) -> int:
