@@ -24,14 +24,20 @@ READERS = "readers"
 """A folder in the product folder with a file for each process that read."""
 
 
+HOLD = "hold"
+"""While this file is in the product folder, no scan is read to its end: so things happen in the middle."""
+
+
 def load_slow(settings: LoadedSettings) -> Read:
-    """A reader of text files that takes its time, so that something can happen in the middle."""
+    """A reader of text files that takes its time."""
     read_text = text_reader(settings)
 
     def read(task: ScanTask) -> ScanResult:
         (settings.base / READERS).mkdir(exist_ok=True)
         (settings.base / READERS / str(os.getpid())).touch()
         time.sleep(0.02)
+        while (settings.base / HOLD).exists():
+            time.sleep(0.02)
         return read_text(task)
 
     return read
