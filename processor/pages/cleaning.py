@@ -96,10 +96,9 @@ def clean(page: Page, quarter_turns: int = 0) -> CleanPage:
     if skew:
         contrast, to_working = turn(contrast, skew)
         to_original = to_original @ np.vstack([to_working, [0, 0, 1]])
-    limits = ink_limits(contrast)
-    mask = on_this_side(contrast, find_ink(contrast, limits))
+    ink, faint = _ink_of(contrast)
+    mask = on_this_side(contrast, ink)
     framed = remove_frames(mask, find_components(mask))
-    faint = contrast > FAINT_LINE * limits.ink
     ruled = remove_rulings(framed.writing, typical_height(framed.writing), faint)
     return CleanPage(
         ink=framed.erased_from(soft_ink(contrast, ruled.writing)),
@@ -112,6 +111,13 @@ def clean(page: Page, quarter_turns: int = 0) -> CleanPage:
         skew_degrees=_sinking(to_original, mask.shape),
         scale=scale,
     )
+
+
+def _ink_of(contrast: NDArray[np.float32]) -> tuple[Mask, Mask]:
+    """(H, W) of `contrast`: what is ink, and what may be a ruled line that is fainter."""
+    limits = ink_limits(contrast)
+    faint = np.asarray(contrast > FAINT_LINE * limits.ink, np.bool_)
+    return find_ink(contrast, limits), faint
 
 
 def _reduced(contrast: NDArray[np.float32]) -> NDArray[np.float32]:

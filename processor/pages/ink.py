@@ -190,6 +190,7 @@ def ink_limits(contrast: NDArray[np.float32]) -> Limits:
     np.maximum(lowest, own, out=lowest)
     # Lines say nothing of how dark a stroke is: a pencil writes in boxes that are printed in black.
     lines = _runs((contrast > lowest).view(np.uint8), window)
+    del contrast
     smooth[cv2.dilate(lines, _square(edge // 2 | 1)) > 0] = 0
     limit = _half_of_the_highest(smooth, window)
     np.maximum(limit, lowest, out=limit)
