@@ -73,6 +73,19 @@ def test_a_speck_above_a_digit_is_none_of_its_pieces() -> None:
     assert len(find_stacks([*whole((100, 100)), Box(108, 92, 4, 4)], HEIGHT)) == 2
 
 
+def test_a_bit_of_a_ruled_line_is_no_piece_of_the_digits_below_it() -> None:
+    digits = [Box(x, 110 + sink, 28, 44) for x, sink in ((100, 4), (145, 3), (190, 4), (235, 0))]
+    line = Box(114, 100, 140, 4)
+    assert line_stacks([digits[0], digits[1], line, *digits[2:]], HEIGHT) == [[0], [1], [2], [3], [4]]
+
+
+def test_what_is_taken_for_one_character_is_read_from_left_to_right() -> None:
+    """A short bit of a line over two digits: whatever they are, the right one is not read first."""
+    digits = [Box(100, 111, 23, 42), Box(128, 110, 28, 43)]
+    (stack,) = line_stacks([digits[0], Box(103, 100, 41, 3), digits[1]], HEIGHT)
+    assert [i for i in stack if i != 1] == [0, 2]
+
+
 def test_in_a_line_pieces_stand_together_and_in_order() -> None:
     boxes = [FOOT, *whole((140, 100), (60, 100)), HEAD]
     assert line_stacks(boxes, HEIGHT) == [[2], [3, 0], [1]]

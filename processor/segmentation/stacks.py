@@ -23,6 +23,9 @@ BESIDE = 0.5
 PIECE = 0.15, 0.85
 """Each is such a share of their common height high, or as wide: less is a speck, more a whole digit."""
 
+WIDEST = 1.2
+"""Together they are at most so many times as wide as high: a bit of a ruled line stands over many digits."""
+
 ALIKE = 1.25
 """Together they are as high as digits of the page are, or as characters near them, by this factor,"""
 
@@ -62,7 +65,7 @@ def line_stacks(boxes: Sequence[Box], digit_height: float) -> list[list[int]]:
     """The same for the `boxes` of one line, from left to right, whose characters stand beside each other."""
     limit = ALIKE * max(digit_height, max((box.height for box in boxes), default=0))
     pairs = [(a, b) for a, b in _over(_table(boxes)) if Box.around((boxes[a], boxes[b])).height <= limit]
-    joined = _join(boxes, pairs)
+    joined = [sorted(stack, key=lambda i: (boxes[i].centre[0], boxes[i].y)) for stack in _join(boxes, pairs)]
     return sorted(joined, key=lambda s: (Box.around(boxes[i] for i in s).centre[0], boxes[s[0]].y))
 
 
@@ -109,7 +112,8 @@ def _over(table: NDArray[np.float64]) -> list[tuple[int, int]]:
         lower, higher = np.minimum(bottom - top, y1 - y0), np.maximum(bottom - top, y1 - y0)
         least = np.minimum(np.maximum(bottom - top, right - left), max(y1 - y0, x1 - x0))
         pieces = (least >= PIECE[0] * height) & (higher <= PIECE[1] * height)
-        over = shared & pieces & (gap <= GAP * height) & (-gap <= BESIDE * lower)
+        narrow = np.maximum(right, x1) - np.minimum(left, x0) <= WIDEST * height
+        over = shared & pieces & narrow & (gap <= GAP * height) & (-gap <= BESIDE * lower)
         found += [(int(order[rank]), int(order[rank + 1 + at])) for at in np.flatnonzero(over)]
     return found
 
