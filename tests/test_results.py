@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -65,6 +67,26 @@ def test_results_are_filtered(call: Call, options: list[str], texts: list[str]) 
     assert sorted(row["digits"] for row in csv.DictReader(io.StringIO(out))) == sorted(texts)
 
 
+@pytest.mark.usefixtures("stored")
+def test_that_nothing_matches_is_said(call: Call) -> None:
+    code, _, err = call("results", "--file", "FORM.png")
+    assert (code, err) == (0, "No number of the database is like that.\n")
+
+
+def test_of_a_copy_it_is_said_where_its_numbers_are(call: Call, stored: Path) -> None:
+    with closing(sqlite3.connect(stored / "results" / "results.db")) as connection, connection:
+        first = connection.execute("SELECT MIN(id) FROM scans WHERE file = 'form.png'").fetchone()[0]
+        connection.execute(
+            "INSERT INTO scans (source, file, sha256, bytes, state, attempts, queued_at, duplicate_of)"
+            " SELECT source, 'copy.png', sha256, bytes, 'duplicate', 0, queued_at, id FROM scans"
+            " WHERE id = ?",
+            [first],
+        )
+    code, _, err = call("results", "--file", "copy.png")
+    assert code == 0
+    assert "copy.png holds the same as form.png, where its numbers are." in " ".join(err.split())
+
+
 def test_results_as_csv_json_and_parquet_say_the_same(call: Call, stored: Path) -> None:
     from_csv = list(csv.DictReader(io.StringIO(call("results", "--format", "csv")[1])))
     from_json = json.loads(call("results", "--format", "json")[1])
@@ -92,6 +114,13 @@ def test_an_output_that_cannot_be_is_a_wrong_command(call: Call, output: str) ->
     code, _, err = call("results", "--format", "csv", "-o", output)
     assert code == Exit.BAD_COMMAND
     assert output in err
+
+
+def test_no_csv_is_called_a_workbook(call: Call, stored: Path) -> None:
+    code, _, err = call("export", "readings", "-o", "numbers.xlsx")
+    assert code == Exit.BAD_COMMAND
+    assert "numbers.xlsx" in err
+    assert not (stored / "numbers.xlsx").exists()
 
 
 def test_a_table_has_no_file(call: Call, stored: Path) -> None:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine, select
 
+from processor.characters import visible
 from processor.commands.console import Words, print_table
 from processor.commands.printing import jsonable, print_json, print_line, print_pairs
 from processor.errors import BadCommand
 from processor.results.database import open_database, open_read_only, reading
 from processor.results.originals import find_original
 from processor.results.publish import file_name, output_name
-from processor.results.queries import PageReport, ScanReport, readings, run_select, scan_report
+from processor.results.queries import PageReport, ScanReport, copies, readings, run_select, scan_report
 from processor.results.schema import VIEWS, metadata
 from processor.settings import LoadedSettings
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 _AGO = re.compile(r"(\d+)\s*([mhdw])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _FILE_FORMATS = ("csv", "json", "parquet")
+_WORKBOOKS = (".xlsx", ".xls", ".ods")
+
+COPIES = 5
+"""So many scans that hold the same as others are named."""
 
 
 def results(
@@ -43,6 +48,13 @@ def results(
     form = _format(form, output, "table")
     with _closing(open_read_only(settings.database_url, older=True)) as database:
         frame = readings(database, file, status, moment)
+        same = copies(database, file) if file is not None else []
+    if frame.empty and (file, status, since) != (None, None, None):
+        words.say("No number of the database is like that.")
+    for copy, original in same[:COPIES]:
+        words.say(f"{visible(copy)} holds the same as {visible(original)}, where its numbers are.")
+    if len(same) > COPIES:
+        words.say(f"So do {len(same) - COPIES} more.")
     if form == "table":
         hidden = ["x", "y", "width", "height", "model", "scan_id", "reason"]
         if frame["field"].isna().all():
@@ -70,6 +82,8 @@ def export(
 ) -> None:
     """Writes a whole table or view, in the order of its rows. Raises BadDatabase, BadCommand."""
     form = _format(form, output, "csv")
+    if output is not None and output.suffix.lower() in _WORKBOOKS and form == "csv":
+        raise BadCommand(f"{output} would be CSV under another name.", "Name it .csv, .json or .parquet.")
     known = {table.name: table for table in (*VIEWS, *metadata.sorted_tables)}
     if name not in known:
         raise BadCommand(f"There is no table {name!r}.", f"Export one of {', '.join(known)}.")

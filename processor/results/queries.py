@@ -172,6 +172,15 @@ def readings(
     return frame.astype({name: _FRAME_TYPES.get(c.type.python_type, "string") for name, c in view.items()})
 
 
+def copies(engine: Engine, file_glob: str) -> list[tuple[str, str]]:
+    """Scans that hold what another one does, each with the one whose numbers stand for both."""
+    first = scans.alias()
+    query = select(scans.c.file, first.c.file).join(first, scans.c.duplicate_of == first.c.id)
+    query = query.where(_matches(file_glob, engine)).order_by(scans.c.file, scans.c.id)
+    with reading(engine) as connection:
+        return [(copy, original) for copy, original in connection.execute(query)]
+
+
 def run_select(engine: Engine, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Runs one query on an engine from `open_read_only`; gives column names and rows.
 
