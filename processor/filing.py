@@ -13,7 +13,7 @@ from processor.backoff import Backoff
 from processor.errors import Away, DigitInboxError, Transient
 from processor.records import StagedFile
 from processor.results.ledger import PublishedFile
-from processor.results.originals import move_failed, move_processed, report_failure
+from processor.results.originals import lies_below, move_failed, move_processed, report_failure
 from processor.results.publish import publish
 from processor.results.tables import write_all_numbers
 
@@ -129,8 +129,8 @@ class Filing:
     def _settle(self, scan: Ended) -> None:
         if scan.error is not None and not scan.reported:
             self._report(scan)
-        # Somebody may have taken it away since it was read.
-        if scan.root == self._inbox and os.path.lexists(scan.path):
+        # Somebody may have taken it away since it was read, or put a link in the place of its folder.
+        if scan.root == self._inbox and os.path.lexists(scan.path) and lies_below(scan.root, scan.path):
             move = move_processed if scan.error is None else move_failed
             self._check()
             move(scan.path, scan.file, scan.sha256, self._results)

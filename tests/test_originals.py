@@ -12,6 +12,7 @@ from processor.errors import BadScan, Transient
 from processor.results.originals import (
     find_original,
     kept_name,
+    lies_below,
     move_failed,
     move_processed,
     put_back,
@@ -60,12 +61,40 @@ def test_a_linked_original_is_kept_by_its_content(tmp_path: Path) -> None:
     link = tmp_path / "inbox" / "form.png"
     link.parent.mkdir()
     link.symlink_to("../elsewhere/real.png")
-    move_processed(link, "form.png", SHA, tmp_path / "results")
-    kept = tmp_path / "results/processed/form-0123456789ab.png"
+    move_processed(link, "form.png", CONTENT_SHA, tmp_path / "results")
+    kept = tmp_path / "results/processed" / kept_name("form.png", CONTENT_SHA)
     assert not link.is_symlink()
     assert kept.read_bytes() == b"bytes"
     assert not kept.is_symlink()
     assert real.read_bytes() == b"bytes"
+
+
+def test_a_folder_that_took_the_place_of_a_scan_stays_with_all_in_it(tmp_path: Path) -> None:
+    folder = tmp_path / "form.png"
+    drop(folder, "unread.png", "unread")
+    move_processed(folder, "form.png", CONTENT_SHA, tmp_path)
+    assert (folder / "unread.png").read_text() == "unread"
+    assert not list(tmp_path.glob("processed/*"))
+
+
+def test_a_link_that_took_the_place_of_a_scan_brings_nothing_else_in(tmp_path: Path) -> None:
+    secret = drop(tmp_path, "secret", "not for the results")
+    link = tmp_path / "form.png"
+    link.symlink_to(secret)
+    move_processed(link, "form.png", CONTENT_SHA, tmp_path)
+    assert link.is_symlink()
+    assert not list(tmp_path.glob("processed/*"))
+
+
+def test_what_lies_behind_a_link_is_not_below_the_inbox(tmp_path: Path) -> None:
+    inbox, outside = tmp_path / "inbox", tmp_path / "outside"
+    scan = drop(outside, "d/form.png", "bytes")
+    inbox.mkdir()
+    (inbox / "own").mkdir()
+    (inbox / "linked").symlink_to(outside)
+    assert lies_below(inbox, inbox / "form.png")
+    assert lies_below(inbox, inbox / "own" / "new" / "form.png")
+    assert not lies_below(inbox, inbox / "linked" / "d" / scan.name)
 
 
 def test_a_dangling_link_goes(tmp_path: Path) -> None:

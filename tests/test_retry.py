@@ -81,6 +81,18 @@ def test_no_file_is_written_over(office: Office, capsys: pytest.CaptureFixture[s
     assert states(office)[0][1] == "failed"
 
 
+def test_nothing_is_put_back_through_a_link_that_leads_out_of_the_inbox(
+    office: Office, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = office.fail("sub/bad.png", "the scan")
+    shutil.rmtree(office.inbox / "sub")
+    (tmp_path / "outside").mkdir()
+    (office.inbox / "sub").symlink_to(tmp_path / "outside")
+    assert outcomes(capsys, "1") == (Exit.SOME_FAILED, ["left"])
+    assert (office.results / "failed" / name).read_text() == "the scan"
+    assert list((tmp_path / "outside").iterdir()) == []
+
+
 def test_a_scan_that_was_copied_back_already_is_that_scan(
     office: Office, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,7 +20,7 @@ from processor.records import ScanState
 from processor.results.database import open_database, reading
 from processor.results.findings import Holdings
 from processor.results.inventory import place_of
-from processor.results.originals import FAILED, content_of, kept_name, own_name, put_back
+from processor.results.originals import FAILED, content_of, kept_name, lies_below, own_name, put_back
 from processor.results.publish import stored_name
 from processor.results.schema import scans
 from processor.settings import LoadedSettings
@@ -97,6 +97,8 @@ def _retry(holdings: Holdings, row: Any) -> Retried:
         if not source.is_dir():
             raise Transient(f"The inbox {source} is not there.", "Bring it back, then retry once more.")
         here = source / own
+        if not lies_below(source, here):
+            raise BadScan(f"A link leads from {here.parent} out of the inbox.", "Remove the link.")
         if not put_back(kept, here, row.sha256):
             here = source / file
             if content_of(here) != row.sha256:

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -31,6 +30,15 @@ def kept_name(file: str, sha256: str) -> str:
     """The name an original is kept under: `<stem>-<hash><suffix>`."""
     suffix = Path(file).suffix
     return output_name(file, sha256) + (suffix if _PLAIN_SUFFIX.fullmatch(suffix) else "")
+
+
+def lies_below(root: Path, path: Path) -> bool:
+    """Whether no folder between `root` and `path` is a link by now; those that are not there are none.
+
+    Asked just before something is moved from there or to there.
+    """
+    folders = path.relative_to(root).parents
+    return not any((root / folder).is_symlink() for folder in folders if folder.parts)
 
 
 def move_processed(path: Path, file: str, sha256: str, results: Path) -> None:
@@ -187,13 +195,31 @@ def _move(path: Path, target: Path, sha256: str) -> None:
     if not path.is_symlink():
         move_original(path, target, sha256=sha256)
         return
-    # A link that moves to another folder may point nowhere there: its content is kept, and the link goes.
+    # A link that moves to another folder may point nowhere there: its content is kept, and the link goes. One
+    # that took the place of the scan since, and leads to anything else, stays.
     try:
-        if path.exists():
-            with path.open("rb") as stream, whole(target) as copy:
-                shutil.copyfileobj(stream, copy, 1 << 20)
+        if path.exists() and not (path.is_file() and _copied(path, target, sha256)):
+            return
         path.unlink()
     except OSError as error:
         raise Transient(
             f"{path} cannot be moved: {error.strerror}.", "Check the rights of its folder."
         ) from None
+
+
+class _OtherContent(Exception):
+    """What was copied is not what was read."""
+
+
+def _copied(path: Path, target: Path, sha256: str) -> bool:
+    """Copies what the link `path` leads to, if that holds the content `sha256`; tells whether it does."""
+    with suppress(_OtherContent):
+        with path.open("rb") as stream, whole(target) as copy:
+            digest = hashlib.sha256()
+            while block := stream.read(1 << 20):
+                digest.update(block)
+                copy.write(block)
+            if digest.hexdigest() != sha256:
+                raise _OtherContent
+        return True
+    return False

@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import time
 import unicodedata
 from collections.abc import Iterator
@@ -156,7 +157,8 @@ _Held = tuple[int, int, int, int]
 def _held(source: Path, sha256: str | None) -> _Held | None:
     """What tells the file that lies at `source` now from any other; `None` where its content is not `sha256`.
 
-    One that cannot be opened is taken at its word: so it was when it was dealt with.
+    A file that cannot be opened is taken at its word: so it was when it was dealt with. What is no file, a
+    folder that took its place, was never read.
     """
     if sha256 is None:
         return _mark(source.lstat())
@@ -168,7 +170,8 @@ def _held(source: Path, sha256: str | None) -> _Held | None:
     except FileNotFoundError:
         raise
     except OSError:
-        return _mark(source.lstat())
+        facts = source.lstat()
+        return _mark(facts) if stat.S_ISREG(facts.st_mode) else None
 
 
 def _mark(facts: os.stat_result) -> _Held:

@@ -12,7 +12,14 @@ from processor.results.consistency import first_of
 from processor.results.database import reading, writing
 from processor.results.findings import Finding, Holdings, Kind
 from processor.results.inventory import csv_digest, csv_name, place_of
-from processor.results.originals import PROCESSED, content_of, move_failed, move_processed, write_report
+from processor.results.originals import (
+    PROCESSED,
+    content_of,
+    lies_below,
+    move_failed,
+    move_processed,
+    write_report,
+)
 from processor.results.publish import file_name, move_original, write_whole
 from processor.results.schema import outputs, pages, scans
 from processor.results.tables import stored_csv, write_all_numbers
@@ -85,7 +92,9 @@ def _point_at_first(holdings: Holdings, scan: Any, _: Finding) -> bool:
 
 def _move(holdings: Holdings, scan: Any, _: Finding) -> bool:
     source, file = place_of(scan)
-    if source != holdings.inbox or content_of(source / file) != scan.sha256:
+    if source != holdings.inbox or not lies_below(source, source / file):
+        return False
+    if content_of(source / file) != scan.sha256:
         return False
     move = move_failed if scan.state == ScanState.FAILED else move_processed
     move(source / file, file, scan.sha256, holdings.results)
