@@ -1,6 +1,7 @@
 """The whole story of a scan: bytes -> pages -> clean ink -> lines -> digits -> numbers -> staged outputs."""
 
 import hashlib
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from processor.lines import make_line, pen_width, propose_lines, read_lines
 from processor.log_lines import now_at
 from processor.orientation import quarter_turns
 from processor.pages.cleaning import CleanPage, clean
-from processor.pages.scans import decode
+from processor.pages.scans import decode, refuse_large
 from processor.prediction.archive import find_model
 from processor.prediction.classifier import Classifier
 from processor.prediction.glyphs import batch
@@ -49,7 +50,7 @@ from processor.segmentation.blobs import Blob, find_blobs
 from processor.segmentation.cutouts import LEVEL, one_line
 from processor.segmentation.layout import group_lines, reading_order
 from processor.segmentation.sizes import digit_heights
-from processor.settings import LoadedSettings
+from processor.settings import Limits, LoadedSettings
 from processor.stages import each, stage
 from processor.words import Mark
 
@@ -191,7 +192,7 @@ def process(
     name = output_name(file, sha256)
     pages: list[PageReading] = []
     staged: list[StagedFile] = []
-    data = _content(source, sha256)
+    data = _content(source, file, sha256, values.limits)
     for page in each("decoded", decode(data, file, values.limits, values.intake.pdf_dpi)):
         now_at(page=page.number)
         kept = [number for place, number in corrected if place == page.number]
@@ -219,9 +220,10 @@ def process(
 
 
 @stage("opened and hashed")
-def _content(source: Path, sha256: str) -> bytes:
+def _content(source: Path, file: str, sha256: str, limits: Limits) -> bytes:
     try:
         with open_regular(source) as stream:
+            refuse_large(os.fstat(stream.fileno()).st_size, file, limits)
             data = stream.read()
     except OSError as error:
         raise Transient(f"{source} cannot be read: {error.strerror}.", "It is tried again.") from error

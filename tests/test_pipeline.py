@@ -215,6 +215,17 @@ def test_a_scan_is_staged_and_not_published(
     assert len(table) == 1 + len(result.pages[0].numbers)
 
 
+def test_a_file_over_the_limit_is_refused_before_it_is_read(
+    reader: Reader, product: LoadedSettings, tmp_path: Path
+) -> None:
+    """A sparse one of 60 gigabytes took more memory than there is, again and again."""
+    source = tmp_path / "a.png"
+    with source.open("wb") as stream:
+        stream.truncate(60_000_000_000)
+    with pytest.raises(BadScan, match="60000.0 megabytes"):
+        process(source, file="a.png", sha256="0" * 64, reader=reader, settings=product, staging=tmp_path)
+
+
 def test_a_file_that_changed_after_it_was_queued_is_tried_again(
     reader: Reader, product: LoadedSettings, tmp_path: Path
 ) -> None:

@@ -36,11 +36,7 @@ def decode(data: bytes, name: str, limits: Limits, pdf_dpi: float) -> Iterator[P
     """
     if not data:
         raise BadScan(f"{name} is empty.", "Copy the file here once more.")
-    if len(data) > limits.max_megabytes * 1e6:
-        raise BadScan(
-            f"{name} has {len(data) / 1e6:.1f} megabytes; the limit is {limits.max_megabytes:g}.",
-            "Split or recompress the file, or raise limits.max_megabytes.",
-        )
+    refuse_large(len(data), name, limits)
     kind = kind_of(data)
     if kind is None:
         raise BadScan(f"{name} is not an image or PDF{_looks_like(data)}.", ACCEPTED)
@@ -53,6 +49,15 @@ def decode(data: bytes, name: str, limits: Limits, pdf_dpi: float) -> Iterator[P
         yield from heic_pages(data, name, limits)
     else:
         yield from image_pages(data, name, kind, limits)
+
+
+def refuse_large(size: int, name: str, limits: Limits) -> None:
+    """Raises BadScan where a file of `size` bytes exceeds the `limits`: asked before it is read, too."""
+    if size > limits.max_megabytes * 1e6:
+        raise BadScan(
+            f"{name} has {size / 1e6:.1f} megabytes; the limit is {limits.max_megabytes:g}.",
+            "Split or recompress the file, or raise limits.max_megabytes.",
+        )
 
 
 def kind_of(data: bytes) -> str | None:
