@@ -340,6 +340,20 @@ def test_a_copy_points_at_what_was_read(office: Office, pointing: str) -> None:
     assert kinds(office) == []
 
 
+def test_what_is_kept_under_the_name_of_a_copy_is_not_missing(office: Office) -> None:
+    """As where a scan was renamed within the inbox while it was read."""
+    office.read("form.png", content="same")
+    office.show("renamed.png", "same")
+    (kept,) = (office.results / "processed").glob("form-*")
+    kept.unlink()
+    assert set(kinds(office)) == {Kind.ORIGINAL_MISSING, Kind.ORIGINAL_DUE}
+    assert len(repair(office)) == 1
+    assert kinds(office) == []
+    (copy,) = (office.results / "processed").glob("renamed-*")
+    copy.unlink()
+    assert kinds(office) == [Kind.ORIGINAL_MISSING]
+
+
 def test_a_copy_that_was_not_moved_is_due(office: Office) -> None:
     office.read("form.png", content="same")
     office.show("copy.png", "same")

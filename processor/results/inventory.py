@@ -13,7 +13,7 @@ from sqlalchemy import Connection, or_, select
 from processor.records import ScanState, Status
 from processor.results.database import reading
 from processor.results.findings import Finding, Holdings, Kind, Looked
-from processor.results.originals import FAILED, PROCESSED, content_of, kept_name
+from processor.results.originals import FAILED, PROCESSED, content_of, kept_copies, kept_name
 from processor.results.publish import file_name, output_name
 from processor.results.schema import corrections, digits, numbers, outputs, pages, scans
 from processor.results.tables import stored_csv
@@ -123,7 +123,9 @@ def _check_done(holdings: Holdings, scan: Any, looked: Looked) -> Iterator[Findi
     elif os.path.lexists(kept):
         yield _finding(Kind.ORIGINAL_CHANGED, scan, _content(kept), scan.sha256, file=due)
     elif source == holdings.inbox:
-        yield _finding(Kind.ORIGINAL_MISSING, scan, "neither there nor in the inbox", due)
+        copies = kept_copies(scan.sha256, holdings.results)
+        if not any(_counted(copy, looked) == scan.sha256 for copy in copies):
+            yield _finding(Kind.ORIGINAL_MISSING, scan, "neither there nor in the inbox", due)
     elif is_away(source, here):
         looked.away[str(source)] += 1
     elif os.path.lexists(here):

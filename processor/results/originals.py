@@ -4,12 +4,15 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
 from processor.errors import BadScan, DigitInboxError, Transient
 from processor.results.publish import (
+    HASH_DIGITS,
     move_original,
     output_name,
     own_stem,
@@ -165,13 +168,21 @@ def _link_or_move(kept: Path, target: Path) -> None:
         kept.unlink()
 
 
+def kept_copies(sha256: str, results: Path) -> Iterator[Path]:
+    """What is kept of this content under any name; the folder is listed only once that is asked for."""
+    yield from sorted((results / PROCESSED).glob(f"*-{sha256[:HASH_DIGITS]}*"))
+
+
 def find_original(source: Path, file: str, sha256: str, results: Path) -> Path:
     """Where the content of a scan that was read lies now: in its place, or among the processed ones.
+
+    There it may have the name of a copy, or the one that the scan was given while it was read.
 
     Raises BadScan where it is missing, or was changed since.
     """
     changed = None
-    for path in (results / PROCESSED / kept_name(file, sha256), source / file):
+    places = (results / PROCESSED / kept_name(file, sha256), source / file)
+    for path in chain(places, kept_copies(sha256, results)):
         if content_of(path) == sha256:
             return path
         if os.access(path, os.R_OK) and path.is_file():
