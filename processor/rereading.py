@@ -83,7 +83,7 @@ class Rereading:
                 shutil.rmtree(outcome.task.staging, ignore_errors=True)
 
     def _submit(self, scan: StoredScan) -> None:
-        source = find_original(scan.source, scan.file, scan.sha256, self._results)
+        source = find_original(scan.source, scan.file, scan.sha256, self._results, copies=True)
         corrected = corrected_numbers(self._database, scan) if self._stores else ()
         self._attempts[scan.id] += 1
         staging = self._staging / f"{scan.id}-{self._attempts[scan.id]}"

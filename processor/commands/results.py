@@ -199,7 +199,8 @@ def _save_strips(settings: LoadedSettings, found: ScanReport, folder: Path) -> i
 
     scan, values = found.scan, settings.values
     file, sha256 = file_name(scan["file"]), scan["sha256"]
-    data = find_original(Path(file_name(scan["source"])), file, sha256, settings.results).read_bytes()
+    source = Path(file_name(scan["source"]))
+    data = find_original(source, file, sha256, settings.results, copies=True).read_bytes()
     # Pages of a PDF are drawn as they were read, whatever intake.pdf_dpi says by now: boxes are in pixels.
     dpi = next((page.page["dpi"] for page in found.pages if page.page["dpi"]), values.intake.pdf_dpi)
     numbers = {page.page["page"]: page.numbers for page in found.pages}

@@ -173,16 +173,16 @@ def kept_copies(sha256: str, results: Path) -> Iterator[Path]:
     yield from sorted((results / PROCESSED).glob(f"*-{sha256[:HASH_DIGITS]}*"))
 
 
-def find_original(source: Path, file: str, sha256: str, results: Path) -> Path:
+def find_original(source: Path, file: str, sha256: str, results: Path, *, copies: bool = False) -> Path:
     """Where the content of a scan that was read lies now: in its place, or among the processed ones.
 
-    There it may have the name of a copy, or the one that the scan was given while it was read.
+    With `copies` also under the name of one, or the one that the scan was given while it was read.
 
     Raises BadScan where it is missing, or was changed since.
     """
     changed = None
     places = (results / PROCESSED / kept_name(file, sha256), source / file)
-    for path in chain(places, kept_copies(sha256, results)):
+    for path in chain(places, kept_copies(sha256, results) if copies else ()):
         if content_of(path) == sha256:
             return path
         if os.access(path, os.R_OK) and path.is_file():
