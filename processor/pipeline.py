@@ -207,7 +207,7 @@ def process(
     annotated = tuple(s.target for s in staged) or (None,) * len(pages)
     table = StagedFile(staged=staging / f"{name}.csv", target=settings.results / "csv" / f"{name}.csv")
     with _written(table.staged), stage("table"):
-        table.staged.write_text(scan_csv(file, pages, reader.model), "utf-8", newline="")
+        table.staged.write_text(scan_csv(file, sha256, pages, reader.model), "utf-8", newline="")
     return ScanResult(
         pages=tuple(_without_glyphs(p) for p in pages),
         model=reader.model,

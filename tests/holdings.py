@@ -52,7 +52,7 @@ class Office:
         name = output_name(file, sha256)
         page = a_page(*(a_number(text) for text in texts or ("12", "7")), rejected=(a_blob(), a_blob()))
         picture = self.results / "annotated" / f"{name}-p1.jpg"
-        table = scan_csv(file, [page], "cnn-a").encode()
+        table = scan_csv(file, sha256, [page], "cnn-a").encode()
         files = {picture: f"a picture of {file}".encode(), self.results / "csv" / f"{name}.csv": table}
         published = [self._publish(target, data) for target, data in files.items()]
         result = a_result(page, annotated=(picture,))

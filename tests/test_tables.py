@@ -5,6 +5,7 @@ import io
 import json
 import random
 import tracemalloc
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,7 +27,9 @@ from tests.sample_readings import a_number, a_page, a_result
 pytestmark = pytest.mark.databases
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-HEAD = "file,page,position,text,digits,confidence,status,field,x,y,width,height,model\n"
+EARLIER = "file,page,position,text,digits,confidence,status,field,x,y,width,height,model"
+HEAD = f"{EARLIER},reason,hash\n"
+SHA256 = "0123456789abcdef" * 4
 
 
 def store(engine: Engine, file: str, content: str, *read: PageReading) -> None:
@@ -42,18 +45,25 @@ def parsed(text: str) -> list[dict[str, str]]:
 
 class TestScanCsv:
     def test_is_a_head_line_and_a_line_a_number(self) -> None:
-        first = a_page(a_number("007", field="year"), a_number("-1,5", Status.REVIEW, confidence=0.98765))
-        assert scan_csv("sub/a.png", [first, a_page(a_number("3"), page=2)], "cnn-a") == (
-            HEAD + "sub/a.png,1,1,007,007,0.9000,accepted,year,1,2,3,4,cnn-a\n"
-            'sub/a.png,1,2,"-1,5",15,0.9877,review,,1,2,3,4,cnn-a\n'
-            "sub/a.png,2,1,3,3,0.9000,accepted,,1,2,3,4,cnn-a\n"
+        doubted = replace(a_number("-1,5", Status.REVIEW, confidence=0.98765), reason="uncertain: a, b")
+        first = a_page(a_number("007", field="year"), doubted)
+        assert scan_csv("sub/a.png", SHA256, [first, a_page(a_number("3"), page=2)], "cnn-a") == (
+            HEAD + "sub/a.png,1,1,007,007,0.9000,accepted,year,1,2,3,4,cnn-a,,0123456789ab\n"
+            'sub/a.png,1,2,"-1,5",15,0.9877,review,,1,2,3,4,cnn-a,"uncertain: a, b",0123456789ab\n'
+            "sub/a.png,2,1,3,3,0.9000,accepted,,1,2,3,4,cnn-a,,0123456789ab\n"
         )
 
+    def test_a_number_that_was_corrected_has_no_reason_to_be_looked_at(self) -> None:
+        mended = replace(a_number("7", Status.CORRECTED), reason="uncertain: it was")
+        assert parsed(scan_csv("a.png", SHA256, [a_page(mended)], "m"))[0]["reason"] == ""
+
     def test_of_an_empty_scan_is_the_head_line(self) -> None:
-        assert scan_csv("a.png", [], "cnn-a") == scan_csv("a.png", [a_page()], "cnn-a") == HEAD
+        assert (
+            scan_csv("a.png", SHA256, [], "cnn-a") == scan_csv("a.png", SHA256, [a_page()], "cnn-a") == HEAD
+        )
 
     def test_a_name_that_is_no_utf8_can_be_written(self) -> None:
-        text = scan_csv("caf\udce9.png", [a_page(a_number())], "cnn-a")
+        text = scan_csv("caf\udce9.png", SHA256, [a_page(a_number())], "cnn-a")
         assert parsed(text)[0]["file"] == "caf\\udce9.png"
         text.encode()
 
@@ -62,12 +72,12 @@ class TestScanCsv:
         ["=1+2", "=cmd|' /C calc'!A0", "@SUM(A1)", "+49-30", "-", "-a", "\tx", "\r=1", "--1", "+1,", "-1.a"],
     )
     def test_what_a_spreadsheet_would_run_is_defused(self, text: str) -> None:
-        row = parsed(scan_csv(text, [a_page(a_number(text, field=text))], text))[0]
+        row = parsed(scan_csv(text, SHA256, [a_page(a_number(text, field=text))], text))[0]
         assert {row[name] for name in ("file", "text", "field", "model")} == {"'" + text}
 
     @pytest.mark.parametrize("text", ["-1", "+1", "-1,5", "+1.234,56", "007", "12-05-2024", "a=b", "'", ""])
     def test_plain_numbers_and_harmless_text_stay(self, text: str) -> None:
-        assert parsed(scan_csv("a.png", [a_page(a_number(text))], "m"))[0]["text"] == text
+        assert parsed(scan_csv("a.png", SHA256, [a_page(a_number(text))], "m"))[0]["text"] == text
 
     @given(st.lists(st.text(alphabet=st.characters(exclude_categories=["Cs"])), max_size=4), st.floats(0, 1))
     def test_every_text_comes_back(self, texts: list[str], confidence: float) -> None:
@@ -82,7 +92,7 @@ class TestScanCsv:
             )
             for text in texts
         ]
-        rows = parsed(scan_csv("a.png", [a_page(*found)], "m"))
+        rows = parsed(scan_csv("a.png", SHA256, [a_page(*found)], "m"))
         assert len(rows) == len(texts)
         for row, text in zip(rows, texts, strict=True):
             assert row["text"] in {text, "'" + text}
@@ -95,14 +105,17 @@ class TestAllNumbers:
     def test_are_those_of_every_scan_by_file_page_and_position(self, engine: Engine, tmp_path: Path) -> None:
         read = {
             "b.png": [a_page(a_number("2"), a_number("1")), a_page(a_number("0"), page=2)],
-            "=1.png": [a_page(a_number("9", Status.REVIEW, field="total", confidence=0.12345))],
+            "=1.png": [a_page(replace(a_number("9", Status.REVIEW, field="total"), reason="=1"))],
             "a,\n.png": [a_page(a_number("-1,5"))],
             "empty.png": [a_page()],
         }
         for content, (file, scan) in enumerate(read.items()):
             store(engine, file, str(content), *scan)
         write_all_numbers(engine, tmp_path / "numbers.csv")
-        alone = [scan_csv(file, read[file], "cnn-a").removeprefix(HEAD) for file in sorted(read)]
+        contents = {file: str(content) * 64 for content, file in enumerate(read)}
+        alone = [
+            scan_csv(file, contents[file], read[file], "cnn-a").removeprefix(HEAD) for file in sorted(read)
+        ]
         assert (tmp_path / "numbers.csv").read_bytes() == (HEAD + "".join(alone)).encode()
 
     def test_of_an_empty_database_are_the_head_line(self, engine: Engine, tmp_path: Path) -> None:
@@ -127,6 +140,13 @@ class TestAllNumbers:
             engine.dispose()
         assert written[0] == written[1]
         assert written[0].count(b"\n") == 7
+
+    def test_two_scans_of_one_name_are_told_apart(self, engine: Engine, tmp_path: Path) -> None:
+        store(engine, "a.png", "a", a_page(a_number("1")))
+        store(engine, "a.png", "b", a_page(a_number("1")))
+        write_all_numbers(engine, tmp_path / "numbers.csv")
+        found = parsed((tmp_path / "numbers.csv").read_text())
+        assert [(row["file"], row["hash"]) for row in found] == [("a.png", "a" * 12), ("a.png", "b" * 12)]
 
     def test_a_write_that_breaks_off_leaves_the_old_file(self, engine: Engine, tmp_path: Path) -> None:
         target = tmp_path / "numbers.csv"
@@ -186,7 +206,7 @@ class TestExport:
 
     def test_csv_is_what_the_scan_has_and_the_scan_beside_it(self, frame: pd.DataFrame) -> None:
         assert rendered(frame, "csv").decode() == (
-            HEAD.strip() + ",scan_id,reason\n"
+            EARLIER + ",scan_id,reason\n"
             "sub/ü.png,1,1,007,007,0.9000,accepted,year,1,2,3,4,cnn-a,1,\n"
             "sub/ü.png,1,2,'=1,1,0.9877,accepted,,1,2,3,4,cnn-a,1,\n"
         )
@@ -212,7 +232,7 @@ class TestExport:
         export(frame.iloc[:0], format, tmp_path / "empty")
         data = (tmp_path / "empty").read_bytes()
         if format == "csv":
-            assert data.decode() == HEAD.strip() + ",scan_id,reason\n"
+            assert data.decode() == EARLIER + ",scan_id,reason\n"
         elif format == "json":
             assert json.loads(data) == []
         else:

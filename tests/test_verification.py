@@ -1,5 +1,6 @@
 """Records, originals and files are held against each other; what can be mended is, and the rest is said."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -212,6 +213,21 @@ def test_what_follows_from_a_changed_row_is_found_too(office: Office) -> None:
     assert len(repair(office)) == 2
     assert ",13,13,0.9000,corrected," in next((office.results / "csv").iterdir()).read_text()
     assert kinds(office) == []
+
+
+def test_a_csv_that_had_fewer_columns_then_is_none_that_differs(office: Office) -> None:
+    office.read("form.png")
+    table = next((office.results / "csv").iterdir())
+    earlier = "".join(line.rsplit(",", 2)[0] + "\n" for line in table.read_text().splitlines())
+    table.write_text(earlier)
+    digest = hashlib.sha256(earlier.encode()).hexdigest()
+    office.run("DELETE FROM outputs WHERE substr(file, 1, 4) = 'csv/'")
+    assert kinds(office) == []
+    assert note_hashes(office.holdings) == 1
+    assert office.rows("SELECT sha256 FROM outputs WHERE substr(file, 1, 4) = 'csv/'") == [(digest,)]
+    assert kinds(office) == []
+    table.write_text(earlier.replace(",12,12,", ",13,13,"))
+    assert kinds(office) == [Kind.CSV]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from processor.results.findings import Finding, Holdings, Kind, Looked
 from processor.results.originals import FAILED, PROCESSED, content_of, kept_copies, kept_name
 from processor.results.publish import file_name, output_name
 from processor.results.schema import corrections, digits, numbers, outputs, pages, scans
-from processor.results.tables import stored_csv
+from processor.results.tables import COLUMNS, EARLIER_COLUMNS, stored_csv
 
 _AT_ONCE = 200
 # What could not even be opened has no content to compare, and a link that led nowhere no original.
@@ -66,10 +66,10 @@ def _lot(holdings: Holdings, last: int, only: Collection[int] | None) -> list[tu
         ]
 
 
-def csv_digest(connection: Connection, scan_id: int) -> str:
+def csv_digest(connection: Connection, scan_id: int, columns: Sequence[str] = COLUMNS) -> str:
     """The hash that a scan's CSV has while it says what the records say."""
     digest = hashlib.sha256()
-    for line in stored_csv(connection, scan_id):
+    for line in stored_csv(connection, scan_id, columns):
         digest.update(line)
     return digest.hexdigest()
 
@@ -196,7 +196,7 @@ def _check_outputs(holdings: Holdings, scan: Any, files: _Files | None, looked: 
         return
     table = csv_name(scan)
     found = _counted(holdings.results / table, looked)
-    if found != files.csv_sha256:
+    if found != files.csv_sha256 and not _is_of_earlier_version(holdings, scan, found):
         if found is not None and found == files.hashes.get(table) and not _is_corrected(holdings, scan):
             yield _records_changed(scan, table, found, files.csv_sha256)
         else:
@@ -217,6 +217,12 @@ def _check_outputs(holdings: Holdings, scan: Any, files: _Files | None, looked: 
         elif found != expected:
             yield _finding(Kind.PICTURE_CHANGED, scan, found, str(expected), file=picture)
     looked.unhashed += sum(name not in files.hashes for name in (*named, table))
+
+
+def _is_of_earlier_version(holdings: Holdings, scan: Any, found: str | None) -> bool:
+    """Whether a CSV says what the records say, in the columns that were all of them once."""
+    with reading(holdings.database) as connection:
+        return found == csv_digest(connection, scan.id, EARLIER_COLUMNS)
 
 
 def _is_corrected(holdings: Holdings, scan: Any) -> bool:

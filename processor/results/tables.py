@@ -8,17 +8,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from processor.errors import BadCommand
-from processor.records import PageReading
-from processor.results.publish import stored_name, whole, write_whole
+from processor.records import PageReading, Status
+from processor.results.publish import HASH_DIGITS, stored_name, whole, write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
     from sqlalchemy import Connection, Engine
 
-COLUMNS = (
+EARLIER_COLUMNS = (
     *("file", "page", "position", "text", "digits", "confidence", "status", "field"),
     *("x", "y", "width", "height", "model"),
 )
+"""Those that a scan's CSV had before it told the reason."""
+
+COLUMNS = (*EARLIER_COLUMNS, "reason", "hash")
+"""The `hash` tells scans of one name apart. Their numbers in the database would as well, but those depend on
+the order in which scans were found, and the bytes of a table must not."""
+
 Format = Literal["csv", "json", "parquet"]
 Cell = str | int | float | None
 
@@ -28,9 +34,9 @@ _QUOTED = re.compile(r'[",\r\n]')
 _PLAIN_NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)*")
 
 
-def scan_csv(file: str, pages: Sequence[PageReading], model: str) -> str:
+def scan_csv(file: str, sha256: str, pages: Sequence[PageReading], model: str) -> str:
     """One scan's numbers, a row each, as CSV with a head line; lines end in a bare line feed."""
-    return b"".join(_csv([COLUMNS, *_rows(stored_name(file), pages, model)])).decode()
+    return b"".join(_csv([COLUMNS, *_rows(stored_name(file), sha256, pages, model)])).decode()
 
 
 def write_all_numbers(engine: "Engine", target: Path) -> None:
@@ -59,19 +65,23 @@ def all_numbers(engine: "Engine") -> Iterator[bytes]:
             yield from _stored_rows(connection, some)
 
 
-def stored_csv(connection: "Connection", scan_id: int) -> Iterator[bytes]:
+def stored_csv(connection: "Connection", scan_id: int, columns: Sequence[str] = COLUMNS) -> Iterator[bytes]:
     """The lines of one scan's CSV as the database is now: those of `scan_csv`, while nobody changed a row."""
-    yield from _csv([COLUMNS])
-    yield from _stored_rows(connection, [scan_id])
+    yield from _csv([columns])
+    yield from _stored_rows(connection, [scan_id], columns)
 
 
-def _stored_rows(connection: "Connection", scan_ids: Sequence[int]) -> Iterator[bytes]:
-    from sqlalchemy import select
+def _stored_rows(
+    connection: "Connection", scan_ids: Sequence[int], columns: Sequence[str] = COLUMNS
+) -> Iterator[bytes]:
+    from sqlalchemy import func, select
 
-    from processor.results.schema import readings
+    from processor.results.schema import readings, scans
 
     view = readings.c
-    numbers = select(*(view[name] for name in COLUMNS)).where(view.scan_id.in_(scan_ids))
+    told = {"hash": func.substr(scans.c.sha256, 1, HASH_DIGITS)}
+    numbers = select(*(told[name] if name in told else view[name] for name in columns))
+    numbers = numbers.join_from(readings, scans, scans.c.id == view.scan_id).where(view.scan_id.in_(scan_ids))
     numbers = numbers.order_by(view.file, view.scan_id, view.page, view.position)
     yield from _csv(tuple(row) for row in connection.execute(numbers))
 
@@ -98,13 +108,18 @@ def export(frame: "pd.DataFrame", format: Format, target: Path) -> None:
     write_whole(target, rendered(frame, format))
 
 
-def _rows(file: str, pages: Sequence[PageReading], model: str) -> Iterator[tuple[Cell, ...]]:
+def _rows(file: str, sha256: str, pages: Sequence[PageReading], model: str) -> Iterator[tuple[Cell, ...]]:
     for page in pages:
         for position, number in enumerate(page.numbers, 1):
             box = number.box
             what = (number.text, number.digits_only, float(number.confidence), number.status.value)
             where = (int(box.x), int(box.y), int(box.width), int(box.height))
-            yield (file, page.page, position, *what, number.field, *where, model)
+            # As the view tells it: a corrected number has no reason any more.
+            reason = number.reason if number.status is Status.REVIEW else None
+            yield (
+                *(file, page.page, position, *what, number.field, *where, model),
+                *(reason, sha256[:HASH_DIGITS]),
+            )
 
 
 def _csv(rows: Iterable[Iterable[Cell]]) -> Iterator[bytes]:
