@@ -17,8 +17,9 @@ from processor.characters import visible
 from processor.errors import BadCommand, BadDatabase, Transient
 from processor.pulse import DaemonState, Facts
 from processor.records import ScanState, Status
+from processor.results.counts import total_counts
 from processor.results.database import reading
-from processor.results.schema import numbers, pages, scans
+from processor.results.schema import scans
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -124,18 +125,18 @@ def _of_run(state: DaemonState, facts: Facts, at: datetime) -> Iterator["Metric"
 def _of_database(database: Engine) -> Iterator["Metric"]:
     with reading(database) as connection:
         by_state = dict(_rows(connection, select(scans.c.state, func.count()).group_by(scans.c.state)))
-        by_status = dict(_rows(connection, select(numbers.c.status, func.count()).group_by(numbers.c.status)))
-        of_pages = connection.execute(select(func.count()).select_from(pages)).scalar_one()
+        read = total_counts(connection)
         within = [func.coalesce(func.sum(case((scans.c.seconds <= s, 1), else_=0)), 0) for s in SCAN_SECONDS]
         all_of_them = (func.count(scans.c.seconds), func.coalesce(func.sum(scans.c.seconds), 0.0))
         done = select(*within, *all_of_them).where(scans.c.state == ScanState.DONE)
         *cumulative, count, total = connection.execute(done).one()
     states = {state.value: by_state.get(state, 0) for state in ScanState}
     yield _gauges("scans", "Scans in the database.", "state", states)
-    yield _gauge("pages", "Pages that were read.", of_pages)
-    kept = (Status.ACCEPTED, Status.REVIEW, Status.CORRECTED)
-    statuses = {status.value: by_status.get(status, 0) for status in kept}
-    yield _gauges("numbers", "Numbers that were read.", "status", statuses)
+    yield _gauge("pages", "Pages that were read.", read.pages)
+    corrected = read.numbers - read.accepted - read.review
+    statuses = {Status.ACCEPTED: read.accepted, Status.REVIEW: read.review, Status.CORRECTED: corrected}
+    told = {status.value: count for status, count in statuses.items()}
+    yield _gauges("numbers", "Numbers that were read.", "status", told)
     yield _histogram("scan_seconds", "Seconds that the reading of a scan took.", cumulative, count, total)
 
 

@@ -68,8 +68,8 @@ def rows(path: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def made(path: Path) -> dict[str, str]:
-    """How the indexes and views were made, by name, however the lines are broken."""
-    query = "SELECT name, sql FROM sqlite_schema WHERE type IN ('index', 'view') AND sql IS NOT NULL"
+    """How the indexes, views and triggers were made, by name, however the lines are broken."""
+    query = "SELECT name, sql FROM sqlite_schema WHERE type != 'table' AND sql IS NOT NULL"
     with closing(sqlite3.connect(path)) as connection:
         return {name: re.sub(r"\s+", " ", sql).strip() for name, sql in connection.execute(query)}
 

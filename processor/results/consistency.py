@@ -1,6 +1,6 @@
 """Whether the rows of the database agree with each other, and the database with itself."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -11,11 +11,13 @@ from processor.errors import BadDatabase
 from processor.processes import is_dead
 from processor.records import ScanState, Status
 from processor.results import postgresql
+from processor.results.counts import NO_COUNTS, counted_anew, differing
 from processor.results.database import reading
 from processor.results.findings import Finding, Kind, Looked
-from processor.results.schema import corrections, digits, numbers, pages, scans
+from processor.results.schema import COUNTS, corrections, digits, numbers, pages, scans
 
 _AT_ONCE = 2000
+_COUNTED_AT_ONCE = 500
 _MOST_LINES = 100
 """Of a database that is damaged throughout, so many faults are listed."""
 
@@ -146,6 +148,28 @@ def check_spelling(engine: Engine, looked: Looked) -> Iterator[Finding]:
         last = some[-1][0].id
 
 
+def check_counts(engine: Engine) -> Iterator[Finding]:
+    """What a page says of its numbers and digits, where it does, is what its rows say."""
+    last = 0
+    while True:
+        with reading(engine) as connection:
+            query = select(pages).where(pages.c.id > last, pages.c.number_count.is_not(None))
+            some = connection.execute(query.order_by(pages.c.id).limit(_COUNTED_AT_ONCE)).all()
+            counted = counted_anew(connection, [page.id for page in some])
+            for page in some:
+                yield from _miscounted(connection, page, counted.get(page.id, NO_COUNTS))
+        if not some:
+            return
+        last = some[-1].id
+
+
+def _miscounted(connection: Connection, page: Any, counted: Mapping[str, float]) -> Iterator[Finding]:
+    told = {name: getattr(page, name) for name in COUNTS}
+    if names := differing(told, counted):
+        found, expected = (", ".join(f"{name} {of[name]}" for name in names) for of in (told, counted))
+        yield from _of_page(connection, Kind.COUNTS, page.id, found, expected, repairable=True)
+
+
 def _numbers_after(connection: Connection, last: int) -> list[tuple[Any, str, bool]]:
     """The next numbers, each with what its digits spell and whether those are counted from 1 on."""
     some = select(numbers).where(numbers.c.id > last).order_by(numbers.c.id).limit(_AT_ONCE).subquery()
@@ -179,11 +203,11 @@ def _pointing(row: Any) -> str:
 
 
 def _of_page(
-    connection: Connection, kind: Kind, page_id: int, found: str, expected: str
+    connection: Connection, kind: Kind, page_id: int, found: str, expected: str, *, repairable: bool = False
 ) -> Iterator[Finding]:
     query = select(scans.c.id, scans.c.file, pages.c.page).select_from(pages).join(scans)
     for row in connection.execute(query.where(pages.c.id == page_id)):
-        yield _of_scan(kind, row, f"page {row.page}, {found}", expected)
+        yield _of_scan(kind, row, f"page {row.page}, {found}", expected, repairable=repairable)
 
 
 def _of_scan(

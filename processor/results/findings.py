@@ -21,6 +21,7 @@ class Kind(StrEnum):
     PAGES = "pages missing"
     POSITIONS = "gap in positions"
     SPELLING = "digits differ"
+    COUNTS = "counts differ"
     ORIGINAL_MISSING = "original missing"
     ORIGINAL_CHANGED = "original changed"
     ORIGINAL_DUE = "original not moved"
@@ -39,6 +40,7 @@ class Kind(StrEnum):
 MENDED = {
     Kind.LOST: "puts it back in the queue",
     Kind.DUPLICATE: "points it at the scan that was read",
+    Kind.COUNTS: "counts its numbers and digits anew",
     Kind.ORIGINAL_DUE: "moves it",
     Kind.CSV: "writes it anew from the records",
     Kind.NUMBERS: "writes it anew from the records",

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, Insert, Table, delete, insert, select
 
 from processor.records import Box, DigitReading, NumberReading, PageReading, ScanResult, TwoReadings
 from processor.results import postgresql
+from processor.results.counts import counts_of
 from processor.results.database import writing
 from processor.results.publish import stored_name
 from processor.results.schema import digits, models, numbers, outputs, pages, refused_models, two_readings
@@ -134,6 +135,7 @@ def _page_row(scan_id: int, reading: PageReading, annotated: Path | None) -> Row
         "skew_degrees": float(reading.skew_degrees),
         "form": reading.form,
         "annotated": None if annotated is None else Path(*annotated.parts[-2:]).as_posix(),
+        **counts_of(reading),
     }
 
 

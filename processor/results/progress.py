@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, func, select, true
 
 from processor.results.database import columns_of, reading
 from processor.results.schema import scans
@@ -37,7 +37,11 @@ def progress(engine: Engine, now: datetime) -> Progress:
     with reading(engine) as connection:
         counted = select(scans.c.state, func.count()).group_by(scans.c.state)
         states = {row[0]: row[1] for row in connection.execute(counted)}
-        due_later, next_due = _due(connection, now)
+        due_later, next_due = 0, None
+        parts: list[ColumnElement[bool]] = [true()]
+        if _may_wait(connection):
+            due_later, next_due = _due(connection, now)
+            parts = [scans.c.not_before.is_(None), scans.c.not_before.is_not(None)]
         finished = select(func.count()).where(
             scans.c.finished_at > now - RATE_OVER, scans.c.state.in_([ScanState.DONE, ScanState.FAILED])
         )
@@ -45,26 +49,31 @@ def progress(engine: Engine, now: datetime) -> Progress:
             scans={state.value: states.get(state.value, 0) for state in ScanState},
             due_later=due_later,
             next_due=next_due,
-            oldest_waiting=_oldest(connection),
+            oldest_waiting=_oldest(connection, *parts),
             finished_last_hour=connection.execute(finished).scalar_one(),
             last_failure=_last_failure(connection),
         )
 
 
+def _may_wait(connection: Connection) -> bool:
+    """Whether scans can be due later; in the first tables they could not."""
+    return scans.c.not_before.name in {known.name for known in columns_of(connection, scans)}
+
+
 def _due(connection: Connection, now: datetime) -> tuple[int, datetime | None]:
     """How many queued scans may not be claimed yet, and when the first of them may."""
-    if scans.c.not_before.name not in {known.name for known in columns_of(connection, scans)}:
-        return 0, None
     later = (scans.c.state == ScanState.QUEUED, scans.c.not_before > now)
     found = connection.execute(select(func.count(), func.min(scans.c.not_before)).where(*later)).one()
     return found[0], found[1]
 
 
-def _oldest(connection: Connection) -> Mapping[str, Any] | None:
+def _oldest(connection: Connection, *parts: ColumnElement[bool]) -> Mapping[str, Any] | None:
+    """The queued scan that waits longest, over some parts of the queue: each is sorted by an index."""
     kept = (scans.c.id, scans.c.file, scans.c.queued_at)
     waiting = select(*kept).where(scans.c.state == ScanState.QUEUED).order_by(scans.c.queued_at, scans.c.id)
-    found = connection.execute(waiting.limit(1)).mappings().first()
-    return dict(found) if found else None
+    first = [connection.execute(waiting.where(part).limit(1)).mappings().first() for part in parts]
+    found = [dict(row) for row in first if row is not None]
+    return min(found, key=lambda row: (row["queued_at"], row["id"]), default=None)
 
 
 def _last_failure(connection: Connection) -> Mapping[str, Any] | None:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError, ResourceClosedError
 
 from processor.errors import BadCommand, BadDatabase
 from processor.results import postgresql
+from processor.results.counts import total_counts
 from processor.results.database import columns_of, reading
 from processor.results.publish import stored_name
 from processor.results.schema import digits, numbers, pages, refused_models, scans, two_readings
@@ -100,26 +101,23 @@ class ScanReport:
 def summary(engine: Engine) -> Summary:
     """Counts over the whole database; none is `ignored`. Raises BadDatabase where they contradict."""
     with reading(engine) as connection:
-        states = _counts(connection, scans.c.state)
-        found = _counts(connection, digits.c.status)
-        doubt = func.coalesce(func.sum(1 - numbers.c.confidence), 0.0)
-        sure = select(func.count(), doubt).where(numbers.c.status == Status.ACCEPTED)
-        accepted, expected_wrong = connection.execute(sure).one()
-        counts = Summary(
-            seen=connection.execute(select(func.count()).select_from(scans)).scalar_one(),
-            done=states.get(ScanState.DONE, 0),
-            failed=states.get(ScanState.FAILED, 0),
-            duplicate=states.get(ScanState.DUPLICATE, 0),
-            ignored=0,
-            pending=states.get(ScanState.QUEUED, 0) + states.get(ScanState.RUNNING, 0),
-            pages=connection.execute(select(func.count()).select_from(pages)).scalar_one(),
-            numbers=connection.execute(select(func.count()).select_from(numbers)).scalar_one(),
-            digits=sum(found.values()) - found.get(Status.REJECTED, 0),
-            review=found.get(Status.REVIEW, 0),
-            rejected=found.get(Status.REJECTED, 0),
-            accepted=accepted,
-            expected_wrong=round(expected_wrong, 4),
-        )
+        states = _scans_by_state(connection)
+        found = total_counts(connection)
+    counts = Summary(
+        seen=sum(states.values()),
+        done=states.get(ScanState.DONE, 0),
+        failed=states.get(ScanState.FAILED, 0),
+        duplicate=states.get(ScanState.DUPLICATE, 0),
+        ignored=0,
+        pending=states.get(ScanState.QUEUED, 0) + states.get(ScanState.RUNNING, 0),
+        pages=found.pages,
+        numbers=found.numbers,
+        digits=found.digits,
+        review=found.digits_in_review,
+        rejected=found.rejected,
+        accepted=found.accepted,
+        expected_wrong=round(found.expected_wrong, 4),
+    )
     counts.check()
     return counts
 
@@ -162,7 +160,9 @@ def readings(
     if file_glob is not None:
         query = query.where(view.scan_id.in_(select(scans.c.id).where(_matches(file_glob, engine))))
     if since is not None:
-        query = query.where(view.scan_id.in_(select(scans.c.id).where(scans.c.finished_at >= since)))
+        # The index of moments is one by states first.
+        ended = (scans.c.state.in_(list(ScanState)), scans.c.finished_at >= since)
+        query = query.where(view.scan_id.in_(select(scans.c.id).where(*ended)))
     with reading(engine) as connection:
         known = {c.name for c in columns_of(connection, readings_view)}
         # An older database is asked as it is: it says of no number why a person must look.
@@ -248,8 +248,8 @@ def scans_done(engine: Engine, wanted: Sequence[str]) -> list[Fields]:
     return [found[number] for number in sorted(found)]
 
 
-def _counts(connection: Connection, what: ColumnElement[str]) -> dict[str, int]:
-    rows = connection.execute(select(what, func.count()).group_by(what))
+def _scans_by_state(connection: Connection) -> dict[str, int]:
+    rows = connection.execute(select(scans.c.state, func.count()).group_by(scans.c.state))
     return {row[0]: row[1] for row in rows}
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, and_, delete, insert, select, update
 
 from processor.records import ScanState
 from processor.results.consistency import first_of
+from processor.results.counts import recount
 from processor.results.database import reading, writing
 from processor.results.findings import Finding, Holdings, Kind
 from processor.results.inventory import csv_digest, csv_name, place_of
@@ -155,6 +156,15 @@ def _take_out(holdings: Holdings, scan: Any, finding: Finding) -> bool:
     return True
 
 
+def _recount(holdings: Holdings, scan: Any, _: Finding) -> bool:
+    with writing(holdings.database) as connection:
+        _keep_to_oneself(connection, scan)
+        of_scan = select(pages.c.id).where(pages.c.scan_id == scan.id)
+        for page_id in connection.execute(of_scan).scalars().all():
+            recount(connection, page_id)
+    return True
+
+
 def _has_pages(holdings: Holdings, scan: Any) -> bool:
     with reading(holdings.database) as connection:
         of_scan = select(pages.c.id).where(pages.c.scan_id == scan.id).limit(1)
@@ -164,6 +174,7 @@ def _has_pages(holdings: Holdings, scan: Any) -> bool:
 _OF_SCANS: dict[Kind, Callable[[Holdings, Any, Finding], bool]] = {
     Kind.DUPLICATE: _point_at_first,
     Kind.ORIGINAL_DUE: _move,
+    Kind.COUNTS: _recount,
     Kind.CSV: _write_csv,
     Kind.REPORT_MISSING: _report_again,
     Kind.FAILED_LEFT: _take_out,

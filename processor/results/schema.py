@@ -90,7 +90,7 @@ def word(length: int) -> TypeEngine[str]:
     return String(length).with_variant(Text(), "postgresql")
 
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """The numbers that the tables bore one after the other; the last is that of those below."""
 
 metadata = MetaData()
@@ -123,12 +123,14 @@ scans = Table(
     Column("faults", Integer, nullable=False, default=0, server_default=text("0")),
     Column("kills", Integer, nullable=False, default=0, server_default=text("0")),
     UniqueConstraint("source", "file", "sha256", name="one_row_a_place_and_content"),
-    Index("scans_by_state", "state", "attempts", "id"),
-    Index("scans_by_due", "state", "not_before"),
+    # `status` counts the scans of each state, sums up their seconds, and looks for the one that waits longest
+    # and the last that failed: each index holds all that one of these asks for.
+    Index("scans_by_state", "state", "attempts", "id", "seconds"),
+    Index("scans_by_due", "state", "not_before", "queued_at"),
+    Index("scans_by_finish", "state", "finished_at"),
     # The unique one below leaves duplicates out, so that a look for all rows of a content cannot use it.
     Index("scans_by_content", "sha256"),
     Index("scans_by_file", "file"),
-    Index("scans_by_finish", "finished_at"),
     Index("scans_by_first", "duplicate_of"),
 )
 _IS_FIRST = scans.c.state != "duplicate"
@@ -145,6 +147,12 @@ def _leave_duplicates_out(_: Table, connection: Connection, **__: object) -> Non
         _one_reading.dialect_kwargs["postgresql_where"] = _IS_FIRST
 
 
+COUNTS = (
+    *("number_count", "accepted_count", "review_count"),
+    *("digit_count", "digit_review_count", "rejected_count", "expected_wrong"),
+)
+"""What a page says of its rows, written with them; what is corrected, triggers count."""
+
 pages = Table(
     "pages",
     metadata,
@@ -157,7 +165,11 @@ pages = Table(
     Column("skew_degrees", Float, nullable=False),
     Column("form", Text),
     Column("annotated", Text),
+    # Null where a program of before wrote the page.
+    *(Column(name, Float if name == "expected_wrong" else Integer) for name in COUNTS),
     UniqueConstraint("scan_id", "page", name="one_row_a_page"),
+    # `status` sums them up: the index holds all that it asks for.
+    Index("pages_by_counts", *COUNTS),
 )
 
 
@@ -179,7 +191,6 @@ numbers = Table(
     *_box(),
     Column("reason", Text),
     UniqueConstraint("page_id", "position", name="one_row_a_number"),
-    # `status` sums up the doubt in what was accepted: the index holds all that it asks for.
     Index("numbers_by_certainty", "status", "confidence"),
 )
 

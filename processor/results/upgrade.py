@@ -24,6 +24,7 @@ from processor.errors import BadDatabase
 from processor.results.postgresql import wait_for_makers
 from processor.results.schema import REVISIONS, VIEWS, metadata, scans
 from processor.results.snapshot import keep_copy
+from processor.results.triggers import recounting
 
 FIRST, TODAY = REVISIONS[0], REVISIONS[-1]
 
@@ -81,13 +82,15 @@ def check_readable(connection: Connection, *, older: bool) -> None:
 
 
 def create_tables(connection: Connection) -> None:
-    """Makes all tables and views of today. Raises BadDatabase where another program's are in the way."""
+    """Makes today's tables, views and triggers. Raises BadDatabase where another program's are in the way."""
     metadata.create_all(connection)
     present = set(inspect(connection).get_view_names())
     for view, query in VIEWS.items():
         if view.name not in present:
             sql = query.compile(connection.engine, compile_kwargs={"literal_binds": True})
             connection.execute(text(f"CREATE VIEW {view.name} AS {sql}"))
+    for statement in recounting(connection.dialect.name):
+        connection.exec_driver_sql(statement)
     check_tables(connection)
     _stamp.create(connection, checkfirst=True)
     connection.execute(insert(_stamp), {"version_num": TODAY})

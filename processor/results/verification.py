@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 
 from processor.records import ScanState
 from processor.results.consistency import (
+    check_counts,
     check_database,
     check_duplicates,
     check_pages,
@@ -93,6 +94,7 @@ class Verification:
         yield from check_pages(database)
         yield from check_positions(database)
         yield from check_spelling(database, looked)
+        yield from check_counts(database)
         yield from check_scans(self._holdings, looked, advance, only)
         yield from check_files(self._holdings)
         yield from check_leftovers(self._holdings.results, self._staging, self._stale.total_seconds())
