@@ -16,6 +16,7 @@ from processor.records import (
     Rejection,
     Status,
     TwoReadings,
+    read_otherwise,
 )
 from processor.rejection.faint import judge_faint
 from processor.rejection.geometry import judge_lone, judge_stray
@@ -255,7 +256,9 @@ def _unclear(punctuation: Punctuation) -> Rejection | None:
     """Why it is looked at what separates the digits of a number."""
     if not punctuation.doubtful:
         return None
-    return Rejection(Cause.SEPARATOR, "unclear marks between its digits", len(punctuation.used), 0)
+    return Rejection(
+        Cause.SEPARATOR, "marks between its digits that may separate them:", len(punctuation.used)
+    )
 
 
 def _may_lack_digits(
@@ -338,7 +341,7 @@ def _read_twice(digits: Sequence[Mark]) -> TwoReadings | None:
 
 def _separates(mark: Box, digits: Sequence[Box]) -> Rejection:
     size = mark.height / float(np.median([b.height for b in digits]))
-    return Rejection(Cause.SEPARATOR, "digit heights", size, SMALL)
+    return Rejection(Cause.SEPARATOR, "{} digit heights high", size, SMALL)
 
 
 def _rejected(reading: DigitReading, why: Rejection) -> DigitReading:
@@ -370,15 +373,15 @@ def _unsure(number: Written, least: LeastSure) -> str | None:
     doubted = [(mark, digit) for mark, digit in number.digits if digit.status is not Status.ACCEPTED]
     other = next((mark.differs for mark, _ in doubted if mark.differs), None)
     if other is not None:
-        return str(Rejection(Cause.READ_TWICE, other, together, 1.0))
+        return str(read_otherwise(other, together))
     if doubted:
         worst = min((digit for _, digit in doubted), key=lambda digit: digit.confidence)
-        return worst.reason or str(Rejection(Cause.UNCERTAIN, "confidence", worst.confidence, 1.0))
+        return worst.reason or str(Rejection(Cause.UNCERTAIN, "confidence", worst.confidence))
     twice = all(mark.differs is not None for mark, _ in number.digits)
     limit = least.of(len(digits), number.height) if twice else SURE_NUMBER
     if is_sure([digit.confidence for digit in digits], limit):
         return None
-    return str(Rejection(Cause.UNCERTAIN, "confidence of all its digits", together, limit))
+    return str(Rejection(Cause.UNCERTAIN, "confidence of all its digits together", together, limit))
 
 
 def _together(digits: Sequence[DigitReading]) -> float:

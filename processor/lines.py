@@ -131,7 +131,7 @@ def _judge_hanging(box: Box, line: Sequence[Box], height: float, highest: float)
     top, bottom = (float(np.mean(edge)) for edge in zip(*((b.y, b.bottom) for b in near), strict=True))
     if not hangs(box, top, bottom, highest):
         return None
-    return Rejection(Cause.SEPARATOR, "digit heights", box.height / max(bottom - top, highest), SMALL)
+    return Rejection(Cause.SEPARATOR, "{} digit heights high", box.height / max(bottom - top, highest), SMALL)
 
 
 def _gap(one: Box, other: Box) -> int:

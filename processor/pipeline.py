@@ -36,6 +36,7 @@ from processor.records import (
     ScanResult,
     StagedFile,
     Status,
+    read_otherwise,
 )
 from processor.rejection.doubts import judge_own, judge_touching
 from processor.rejection.geometry import judge_margin, judge_resolution
@@ -293,7 +294,7 @@ def _judged(mark: Mark, box: Box, reader: Reader, paper: CleanPage) -> tuple[Sta
     threshold = reader.threshold
     status, reason = judge_digit(mark.confidence, threshold)
     if mark.differs:
-        status, reason = Status.REVIEW, Rejection(Cause.READ_TWICE, mark.differs, mark.confidence, 1.0)
+        status, reason = Status.REVIEW, read_otherwise(mark.differs, mark.confidence)
     elif mark.differs is not None and status is Status.REJECTED:
         status, reason = Status.REVIEW, Rejection(Cause.UNCERTAIN, "confidence", mark.confidence, threshold)
     elif mark.twice is not None and status is Status.ACCEPTED:

@@ -96,15 +96,25 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why a blob is no digit (or no sure one): what it is, the measure and the limit it broke."""
+    """Why a blob is no digit (or no sure one): what it is, the measure and the limit it broke.
+
+    The value stands where the `measure` has braces, else behind it; no limit is told where it says nothing.
+    """
 
     cause: Cause
     measure: str
     value: float
-    limit: float
+    limit: float | None = None
 
     def __str__(self) -> str:
-        return f"{self.cause}: {self.measure} {self.value:.3g}, limit {self.limit:.3g}"
+        value = f"{self.value:.3g}"
+        told = self.measure.replace("{}", value) if "{}" in self.measure else f"{self.measure} {value}"
+        return f"{self.cause}: {told}" + ("" if self.limit is None else f", limit {self.limit:.3g}")
+
+
+def read_otherwise(other: str, confidence: float) -> Rejection:
+    """Why a number, or a digit of it, is looked at in which another reading sees `other`."""
+    return Rejection(Cause.READ_TWICE, f"the other reading sees {other}, confidence in this one", confidence)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

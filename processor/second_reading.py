@@ -202,7 +202,7 @@ def _overlap(one: Box, other: Box) -> int:
 
 
 def _unlikely(mark: Mark) -> Rejection:
-    return Rejection(Cause.UNLIKE_DIGIT, "first reading alone, confidence", mark.confidence, 1.0)
+    return Rejection(Cause.UNLIKE_DIGIT, "the first reading alone sees it, confidence", mark.confidence)
 
 
 def _doubts(digits: Sequence[Mark], read: str, reading: StripReading) -> list[float]:

@@ -37,7 +37,7 @@ def test_two_readings_that_doubt_themselves_make_no_sure_number(
     against = judge_own(said(first, second))
     assert (against is not None) == looked_at
     if against is not None:
-        assert str(against).startswith("uncertain: own confidence of the readings")
+        assert str(against).startswith("uncertain: each reading by itself doubts it, confidence 0.")
 
 
 @pytest.mark.parametrize(

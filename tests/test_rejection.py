@@ -77,7 +77,7 @@ def test_what_is_finer_than_the_pen_is_printed(box: Box, area: int, printed: boo
 
 
 def test_a_reason_names_measure_and_limit() -> None:
-    assert str(judge_blob(Box(100, 100, 4, 6), 40.0, PAGE)) == "speck: digit heights 0.15, limit 0.3"
+    assert str(judge_blob(Box(100, 100, 4, 6), 40.0, PAGE)) == "speck: 0.15 digit heights high, limit 0.3"
 
 
 def test_a_sure_digit_is_cheaper_than_leaving_it_out_and_a_letter_is_not() -> None:
@@ -191,7 +191,7 @@ def test_the_margins_of_a_page_do_not_grow_with_it() -> None:
 
 def test_what_is_a_few_pixels_high_on_the_scan_is_not_read() -> None:
     assert judge_resolution(Box(10, 10, 3, LEGIBLE)) is None
-    assert str(judge_resolution(Box(10, 10, 3, LEGIBLE - 1))) == "speck: pixels of the scan 6, limit 7"
+    assert str(judge_resolution(Box(10, 10, 3, LEGIBLE - 1))) == "speck: 6 pixels high on the scan, limit 7"
 
 
 def test_a_low_mark_loses_its_confidence_the_more_the_lower_it_is() -> None:

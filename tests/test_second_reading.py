@@ -281,7 +281,7 @@ def test_a_mark_that_only_the_first_reads_is_left_out() -> None:
     assert boxes(marks) == boxes(once(image))[1:]
     (left,) = [mark for mark in marks if mark.rejection]
     assert left.blob.box == boxes(once(image))[0]
-    assert str(left.rejection).startswith("unlike any digit: first reading alone, confidence")
+    assert str(left.rejection).startswith("unlike any digit: the first reading alone sees it, confidence")
 
 
 def test_what_the_first_left_out_keeps_its_reason() -> None:
@@ -479,7 +479,7 @@ def test_a_field_read_otherwise_a_second_time_is_in_review_and_says_why(reader: 
     assert (number.text, number.status) == ("0107", Status.REVIEW)
     for digit in number.digits:
         assert digit.status is Status.REVIEW
-        assert (digit.reason or "").startswith("read otherwise a second time: 0100 ")
+        assert (digit.reason or "").startswith("read otherwise a second time: the other reading sees 0100, ")
 
 
 def test_who_reads_once_reads_as_before(reader: Reader) -> None:
@@ -531,7 +531,9 @@ def test_what_the_first_reading_says_is_as_likely_as_its_cuts() -> None:
 def test_one_digit_against_nothing_is_in_review(reader: Reader) -> None:
     number = only(read_page(field("0"), replace(reader, strips=Told(""))))
     assert (number.text, number.status) == ("0", Status.REVIEW)
-    assert (number.digits[0].reason or "").startswith("read otherwise a second time: nothing ")
+    assert (number.digits[0].reason or "").startswith(
+        "read otherwise a second time: the other reading sees nothing, "
+    )
 
 
 @pytest.mark.parametrize("told", ["", "5", "123456789"])

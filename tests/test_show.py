@@ -54,7 +54,7 @@ def test_show_tells_why_a_number_is_in_review(call: Call, home: Path) -> None:
     (home / "results" / "results.db").unlink(missing_ok=True)
     scan = home / "doubtful.png"
     scan.write_bytes(b"never decoded")
-    why = "may lack digits: gap in it, digit heights 0.9, limit 0.65"
+    why = "may lack digits: a gap of 0.9 digit heights in it, limit 0.65"
     keep(home, scan, replace(a_number("12", Status.REVIEW), reason=why), a_number("7"))
     assert call("show", "doubtful.png")[1].count(why) == 1
     document = json.loads(call("show", "doubtful.png", "--json")[1])

@@ -37,7 +37,7 @@ def judge_own(twice: TwoReadings) -> Rejection | None:
     sure = own_confidence(twice)
     if sure >= SURE_NUMBER:
         return None
-    return Rejection(Cause.UNCERTAIN, "own confidence of the readings", sure, SURE_NUMBER)
+    return Rejection(Cause.UNCERTAIN, "each reading by itself doubts it, confidence", sure, SURE_NUMBER)
 
 
 def judge_touching(box: Box, ink: Mask, frames: Mask, seen: float, least: float) -> Rejection | None:

@@ -55,7 +55,7 @@ def judge_faint(digits: Sequence[Box], ink: Gray, mask: Mask, lines: Mask) -> Re
     share = _least_known(strokes, found, level, height)
     if share >= KNOWN:
         return None
-    return Rejection(Cause.UNCERTAIN, "share of a faint stroke beside it that is ink", share, KNOWN)
+    return Rejection(Cause.UNCERTAIN, "a faint stroke beside it, of which {} is ink", share, KNOWN)
 
 
 def _grown(mask: Mask) -> Gray:

@@ -67,7 +67,7 @@ def judge_stray(ones: Box, others: Sequence[int]) -> Rejection | None:
     size = ones.height / float(np.percentile(others, LOWEST))
     if size >= STRAY:
         return None
-    return Rejection(Cause.SPECK, "heights of the page's lowest digits", size, STRAY)
+    return Rejection(Cause.SPECK, "{} times as high as the page's lowest digits", size, STRAY)
 
 
 def judge_lone(digits: Sequence[Box], others: Sequence[int]) -> Rejection | None:
@@ -80,7 +80,7 @@ def judge_lone(digits: Sequence[Box], others: Sequence[int]) -> Rejection | None
     size = max(box.height for box in digits) / float(np.percentile(others, LOWEST))
     if size >= LONE:
         return None
-    return Rejection(Cause.SPECK, "heights of the lowest digits of numbers", size, LONE)
+    return Rejection(Cause.SPECK, "{} times as high as the lowest digits of numbers", size, LONE)
 
 
 def judge_blob(box: Box, digit_height: float, page_shape: tuple[int, int]) -> Rejection | None:
@@ -92,14 +92,14 @@ def judge_blob(box: Box, digit_height: float, page_shape: tuple[int, int]) -> Re
     flatness = box.width / box.height
     long_side = max(box.height, box.width) / digit_height
     if long_side < SPECK_HEIGHTS:
-        return Rejection(Cause.SPECK, "digit heights", long_side, SPECK_HEIGHTS)
+        return Rejection(Cause.SPECK, "{} digit heights high", long_side, SPECK_HEIGHTS)
     if flatness >= LINE_LIKE:
-        return Rejection(Cause.RULED_LINE, "width to height", flatness, LINE_LIKE)
+        return Rejection(Cause.RULED_LINE, "{} times as wide as high", flatness, LINE_LIKE)
     if flatness >= FLAT and box.height < LOW_DASH * digit_height:
-        return Rejection(Cause.MARK, "width to height", flatness, FLAT)
+        return Rejection(Cause.MARK, "{} times as wide as high", flatness, FLAT)
     at_edge = box.y <= 0 or box.bottom >= page_height or box.x <= 0 or box.right >= page_width
     if at_edge and box.height < LOW_AT_EDGE * digit_height:
-        return Rejection(Cause.EDGE, "digit heights", box.height / digit_height, LOW_AT_EDGE)
+        return Rejection(Cause.EDGE, "{} digit heights high", box.height / digit_height, LOW_AT_EDGE)
     return None
 
 
@@ -122,7 +122,7 @@ def judge_margin(box: Box, mask: Mask, page_shape: tuple[int, int]) -> Rejection
 def judge_resolution(box: Box) -> Rejection | None:
     """Why a mark with `box` on the original page is too small to be read; None where it is large enough."""
     high = max(box.width, box.height)
-    return Rejection(Cause.SPECK, "pixels of the scan", high, LEGIBLE) if high < LEGIBLE else None
+    return Rejection(Cause.SPECK, "{} pixels high on the scan", high, LEGIBLE) if high < LEGIBLE else None
 
 
 def judge_stroke(box: Box, area: int, pen_width: float) -> Rejection | None:
@@ -133,7 +133,7 @@ def judge_stroke(box: Box, area: int, pen_width: float) -> Rejection | None:
     long_side = max(box.width, box.height)
     width = area / long_side
     if long_side >= SLENDER * min(box.width, box.height) and width < THIN * pen_width:
-        return Rejection(Cause.RULED_LINE, "pen widths", width / pen_width, THIN)
+        return Rejection(Cause.RULED_LINE, "{} pen widths thick", width / pen_width, THIN)
     return None
 
 
@@ -141,8 +141,8 @@ def judge_size(box: Box, line_height: float, page_digit_height: float) -> Reject
     """Why a mark like no digit is too large for one; the line and the page's digits are so many px high."""
     high = box.height / page_digit_height
     if high >= OVERSIZED:
-        return Rejection(Cause.OVERSIZED, "digit heights", high, OVERSIZED)
+        return Rejection(Cause.OVERSIZED, "{} digit heights high", high, OVERSIZED)
     wide = box.width / line_height
     if wide >= SEVERAL:
-        return Rejection(Cause.SEVERAL_CHARACTERS, "width to line height", wide, SEVERAL)
+        return Rejection(Cause.SEVERAL_CHARACTERS, "{} times as wide as its line is high", wide, SEVERAL)
     return None

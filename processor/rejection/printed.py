@@ -109,7 +109,9 @@ def judge_numbers(numbers: Sequence[Sequence[Figure]]) -> list[Rejection | None]
     measured = [[_measure(figure) for figure in number] for number in numbers]
     own = _own_nats(measured)
     nats = own + _company(measured, own)
-    return [Rejection(Cause.PRINTED, "nats for print", float(n), LIMIT) if n > LIMIT else None for n in nats]
+    return [
+        Rejection(Cause.PRINTED, "{} nats for print", float(n), LIMIT) if n > LIMIT else None for n in nats
+    ]
 
 
 def _own_nats(numbers: Sequence[Sequence[_Measured]]) -> NDArray[np.float64]:

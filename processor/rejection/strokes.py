@@ -104,7 +104,9 @@ def judge_slash(mark: Box, left: Box, right: Box) -> Rejection | None:
     height = (left.height + right.height) / 2
     beyond = min(min(left.y, right.y) - mark.y, mark.bottom - max(left.bottom, right.bottom)) / height
     slash = beyond >= SLASH and mark.width >= LEANING * mark.height
-    return Rejection(Cause.SEPARATOR, "digit heights beyond its neighbours", beyond, SLASH) if slash else None
+    return (
+        Rejection(Cause.SEPARATOR, "{} digit heights beyond its neighbours", beyond, SLASH) if slash else None
+    )
 
 
 def judge_cross(mask: Mask) -> Rejection | None:
@@ -117,7 +119,7 @@ def judge_cross(mask: Mask) -> Rejection | None:
     if not all(mask[rows, columns].any() for rows in _ends(down) for columns in _ends(across)):
         return None
     depth = min(_notch(turned) for turned in (mask, mask[::-1], mask.T, mask.T[::-1]))
-    return Rejection(Cause.FILLER, "notches", depth, NOTCH) if depth >= NOTCH else None
+    return Rejection(Cause.FILLER, "a cross with notches {} deep", depth, NOTCH) if depth >= NOTCH else None
 
 
 def judge_circle(mask: Mask) -> Rejection | None:
@@ -132,7 +134,7 @@ def judge_circle(mask: Mask) -> Rejection | None:
     (a, b, c), *_ = np.linalg.lstsq(np.stack([x, y, np.ones_like(x)], axis=1), square, rcond=None)
     radius = float(np.sqrt(max(c + (a * a + b * b) / 4, 1.0)))
     stray = float(np.hypot(x - a / 2, y - b / 2).std()) / radius
-    return Rejection(Cause.MARK, "radii off a circle", stray, ROUND) if stray <= ROUND else None
+    return Rejection(Cause.MARK, "{} radii off a circle", stray, ROUND) if stray <= ROUND else None
 
 
 def _ends(length: int) -> tuple[slice, slice]:

@@ -83,7 +83,7 @@ def judge_words(words: Sequence[Word]) -> list[Rejection | None]:
         return []
     own = np.array([word.evidence for word in words]) - NUMBERS_EXPECTED - ALONE / len(words)
     nats = own + _by_type(words, own) + _by_line(words, own)
-    return [Rejection(Cause.TEXT, "nats for a word", float(n), 0.0) if n > 0 else None for n in nats]
+    return [Rejection(Cause.TEXT, "{} nats for a word", float(n), 0.0) if n > 0 else None for n in nats]
 
 
 def _by_type(words: Sequence[Word], own: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -86,7 +86,7 @@ def comb_lacks(
     """
     steps = np.diff(cells_of(digits, dividers))
     if (steps > 1).any():
-        return Rejection(Cause.INCOMPLETE, "boxes in it that were not read", int(steps.max()) - 1, 0)
+        return Rejection(Cause.INCOMPLETE, "boxes in it that were not read:", int(steps.max()) - 1)
     height = float(np.median([box.height for box in digits]))
     pitch = COMB_PITCH * height
     if (steps < 1).any():
@@ -104,11 +104,11 @@ def comb_lacks(
         _cells_apart(digits, box, pitch, dividers) == 1 and _is_closed(digits, box, width, dividers)
         for box in unread
     )
-    return Rejection(Cause.INCOMPLETE, "boxes to a mark that was not read", 1, 1) if lacks else None
+    return Rejection(Cause.INCOMPLETE, "a mark stands {} box away that was not read", 1) if lacks else None
 
 
 def _digit_away(boxes: int) -> Rejection:
-    return Rejection(Cause.INCOMPLETE, "boxes to another digit", boxes, SKIPPED)
+    return Rejection(Cause.INCOMPLETE, "another digit stands {} boxes away", boxes, SKIPPED)
 
 
 def _cells_apart(digits: Sequence[Box], box: Box, reach: float, dividers: Mask) -> int:

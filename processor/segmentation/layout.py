@@ -194,13 +194,13 @@ def may_lack_digits(
     page_height, page_width = dividers.shape
     margin = min(number.x, number.y, page_width - number.right, page_height - number.bottom)
     if margin <= 0:
-        return Rejection(Cause.EDGE, "pixels from the edge of the page", max(0, margin), 1)
+        return Rejection(Cause.EDGE, "{} pixels from the edge of the page", max(0, margin))
     height = float(np.median([b.height for b in digits]))
     in_order = sorted(digits, key=_left)
     comb = cells_of(in_order, dividers)[-1] > 0
     gaps = [right.x - left.right for left, right in pairwise(sorted([*digits, *separators], key=_left))]
     if not comb and any(gap > WIDE_GAP * height for gap in gaps):
-        return Rejection(Cause.INCOMPLETE, "gap in it, digit heights", max(gaps) / height, WIDE_GAP)
+        return Rejection(Cause.INCOMPLETE, "a gap of {} digit heights in it", max(gaps) / height, WIDE_GAP)
     crumbs = fell_apart(digits, specks, (COMB_PITCH if comb else LETTER_GAP) * height)
     if crumbs is not None:
         return crumbs
@@ -220,7 +220,9 @@ def may_lack_digits(
     for what, box, limit, unit in near:
         if _beside(number, [box], limit * unit) and (comb or not _divided(number, box, dividers)):
             gap = max(number.x - box.right, box.x - number.right, 0)
-            return Rejection(Cause.INCOMPLETE, f"{what} beside it, digit heights", gap / unit, limit)
+            return Rejection(
+                Cause.INCOMPLETE, f"{what} stands {{}} digit heights beside it", gap / unit, limit
+            )
     return None
 
 

@@ -89,7 +89,9 @@ def fell_apart(digits: Sequence[Box], specks: Sequence[Box], reach: float) -> Re
     most = max((int(covered.sum()) for covered in rows.values()), default=0)
     if not rows or most < CRUMBS * height:
         return None
-    return Rejection(Cause.INCOMPLETE, "specks in it or beside it, digit heights", most / height, CRUMBS)
+    return Rejection(
+        Cause.INCOMPLETE, "specks in it or beside it, {} digit heights together", most / height, CRUMBS
+    )
 
 
 def _table(boxes: Sequence[Box]) -> NDArray[np.float64]:
