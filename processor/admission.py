@@ -2,20 +2,23 @@
 
 from collections.abc import Collection
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from sqlalchemy import Engine as Database
 
 from processor.accounts import Accounts
 from processor.endings import Endings
-from processor.errors import Transient
+from processor.errors import BadScan, Transient
 from processor.filing import Ended
 from processor.intake import queue
 from processor.intake.legibility import is_as_listed
 from processor.intake.queue import Enqueued, Job
-from processor.intake.standing import first_place
+from processor.intake.standing import First, first_of
 from processor.intake.sweep import Found, fingerprint
 from processor.log_lines import about
+from processor.records import ScanState
+from processor.settings import Limits
 from processor.whereabouts import Whereabouts
 
 
@@ -23,9 +26,16 @@ class Admission:
     """Lets scans in, each content once."""
 
     def __init__(
-        self, database: Database, *, accounts: Accounts, whereabouts: Whereabouts, endings: Endings
+        self,
+        database: Database,
+        *,
+        limits: Limits,
+        accounts: Accounts,
+        whereabouts: Whereabouts,
+        endings: Endings,
     ) -> None:
         self._database = database
+        self._most_bytes = limits.max_megabytes * 1e6
         self._accounts = accounts
         self._whereabouts = whereabouts
         self._endings = endings
@@ -40,7 +50,7 @@ class Admission:
         with about(file=found.file):
             tally.see(found.path)
             try:
-                sha256, fault = fingerprint(found)
+                sha256, fault = fingerprint(found, self._most_bytes)
                 # What was hashed may be half of a file that is being written.
                 changed = fault is None and not is_as_listed(found)
             except FileNotFoundError:
@@ -70,17 +80,24 @@ class Admission:
         scan = Ended(root=found.root, path=found.path, file=found.file, sha256=sha256)
         if state is Enqueued.KNOWN:
             self._endings.end(scan, "ignored", "read before")
+        elif state is Enqueued.FAILED:
+            # The run that saw it fail reported it. Where that was killed before it moved it, this one does.
+            failed = replace(scan, error=BadScan(f"{scan.file} failed in another run."), reported=True)
+            self._endings.end(failed, "ignored", "failed in another run")
         elif state is Enqueued.DUPLICATE:
-            self._endings.end(scan, "duplicate", f"the same content as {self._first(scan)}")
+            first = self._first(scan)
+            told = first.told(scan.root) if first is not None else "another file"
+            self._endings.end(scan, "duplicate", f"the same content as {told}")
+            if first is not None and first.state is ScanState.FAILED:
+                self._endings.keep_copy_of_failed(first.source, first.file, scan.sha256)
         else:
             self._accounts.queue(found.path, found.file, sha256)
             if fault is not None:
                 self._whereabouts.note_fault(sha256, fault)
 
-    def _first(self, scan: Ended) -> str:
+    def _first(self, scan: Ended) -> First | None:
         """What a duplicate is the duplicate of."""
-        first = None
         # Its row is written: where the database goes away now, the scan is a duplicate all the same.
         with suppress(Transient):
-            first = first_place(self._database, scan.sha256, scan.root)
-        return first or "another file"
+            return first_of(self._database, scan.sha256)
+        return None

@@ -29,6 +29,7 @@ from processor.intake.standing import Standing, next_due
 from processor.intake.sweep import Found
 from processor.log_lines import about
 from processor.prediction.archive import ModelFolder
+from processor.settings import Limits
 from processor.surroundings import Surroundings
 from processor.whereabouts import Whereabouts
 
@@ -49,6 +50,7 @@ class Custody:
         inbox: Path,
         results: Path,
         staging: Path,
+        limits: Limits,
         listener: Listener,
     ) -> None:
         self.accounts = Accounts(database, listener)
@@ -57,7 +59,7 @@ class Custody:
         self._staging = staging
         self._listener = listener
         self._surroundings = Surroundings(database, staging=staging)
-        self._whereabouts = Whereabouts(database, results)
+        self._whereabouts = Whereabouts(database, results, limits)
         self._endings = Endings(
             database,
             inbox=inbox,
@@ -68,7 +70,11 @@ class Custody:
             check=self._surroundings.check,
         )
         self._admission = Admission(
-            database, accounts=self.accounts, whereabouts=self._whereabouts, endings=self._endings
+            database,
+            limits=limits,
+            accounts=self.accounts,
+            whereabouts=self._whereabouts,
+            endings=self._endings,
         )
         self._claims = Claims(database, staging)
         self._next_recovery = 0.0

@@ -14,6 +14,7 @@ from processor.claims import LEASE_SECONDS
 from processor.custody import Custody
 from processor.engines.tasks import Engine, Outcome, ScanTask
 from processor.errors import Away, BadModel, DigitInboxError, NoWorkers, Transient
+from processor.fingerprints import meanwhile
 from processor.inboxes import Inboxes
 from processor.intake.arrivals import Arrivals, Place
 from processor.intake.sweep import Found
@@ -35,6 +36,10 @@ PATIENCE_SECONDS = 60.0
 
 STOP_SECONDS = 10.0
 """So long a run that was asked to stop waits for what everything needs, to commit what was read."""
+
+
+class _Stopped(Exception):
+    """A stop was asked for while a file was hashed that need not be taken any more."""
 
 
 class Daemon:
@@ -86,12 +91,13 @@ class Daemon:
         """
         self._once = True
         self._beat()
-        self._arrive(self._inbox.here())
-        self._engine.expect(len(self._arrivals))
-        while (seconds := self._step()) is not None:
-            self._beat()
-            if seconds > 0:
-                self._stop.sleep(seconds)
+        with meanwhile(self._go_on):
+            self._arrive(self._inbox.here())
+            self._engine.expect(len(self._arrivals))
+            while (seconds := self._step()) is not None:
+                self._beat()
+                if seconds > 0:
+                    self._stop.sleep(seconds)
         for path in self._restless.paths:
             self._custody.tally.see(path)
         try:
@@ -104,7 +110,7 @@ class Daemon:
 
     def watch(self) -> None:
         """Reads what lies there and what arrives, until a stop is asked for. Raises as `once`."""
-        with self._inbox as arrivals:
+        with self._inbox as arrivals, meanwhile(self._go_on):
             self._stop.wake = arrivals.wake
             busy = False
             while busy or not self._ended():
@@ -188,7 +194,11 @@ class Daemon:
         while self._engine.free > 0 and not self._stop.asked and time.monotonic() < until:
             if self._arrivals:
                 # It is still there where the database is away.
-                self._custody.take(*self._arrivals[0])
+                try:
+                    with meanwhile(self._go_on_unless_stopped):
+                        self._custody.take(*self._arrivals[0])
+                except _Stopped:
+                    return
                 self._went_well()
                 self._release(self._arrivals.popleft()[0].path)
             # After it was queued and before it is handed out: a scan is read by a model that was current
@@ -243,6 +253,20 @@ class Daemon:
         if time.monotonic() >= self._next_heartbeat:
             self._custody.keep_alive()
             self._next_heartbeat = time.monotonic() + LEASE_SECONDS / 3
+
+    def _go_on(self) -> None:
+        """What must not wait until a large file is hashed or moved: the sign of life, and the leases."""
+        self._beat()
+        try:
+            self._keep_alive()
+        except Transient:
+            # Who waits for the database says so; not each block of a file has to find it locked.
+            self._next_heartbeat = time.monotonic() + LEASE_SECONDS / 3
+
+    def _go_on_unless_stopped(self) -> None:
+        if self._stop.asked:
+            raise _Stopped
+        self._go_on()
 
     def _has_room(self) -> bool:
         results, least = self._settings.results, self._settings.values.limits.min_free_mb

@@ -1,6 +1,7 @@
 """How a scan ends: its files published, its rows committed, its original moved; or it is put back."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from processor.intake.queue import Job
 from processor.prediction.archive import ModelFolder
 from processor.records import ScanResult
 from processor.results.ledger import UsedModel
-from processor.results.originals import withdraw_failure
+from processor.results.originals import is_kept_as_failed, withdraw_failure
 from processor.whereabouts import Whereabouts
 
 ATTEMPTS = 3
@@ -110,6 +111,11 @@ class Endings:
         self._filing.file(scan)
         self._accounts.end(scan.path, scan.file, scan.sha256, state, detail)
 
+    def keep_copy_of_failed(self, root: Path, file: str, sha256: str) -> None:
+        """A copy was moved of the scan `file` below `root`, which failed: it may be all that is left."""
+        with suppress(Transient):
+            self._filing.gather_failed(root, file, sha256)
+
     def _store(self, claim: Claim, result: ScanResult) -> None:
         """Files first, then the rows that name them, then the original: a crash in between is replayed."""
         job = claim.job
@@ -126,6 +132,8 @@ class Endings:
         numbers = sum(len(page.numbers) for page in result.pages)
         detail = f"{_counted(numbers, 'number')} on {_counted(len(result.pages), 'page')}"
         self.end(_ended(job), "done", detail)
+        # Once more: another run, which saw it fail before, may have moved it only now.
+        withdraw_failure(job.file, job.sha256, self._results)
 
     def _fail(self, job: Job, error: DigitInboxError) -> None:
         """The report first, then the row, then the original, which lies beside the report."""
@@ -136,7 +144,7 @@ class Endings:
 
     def _forget(self, job: Job) -> None:
         """Takes a scan out of the queue whose file holds something else by now."""
-        queue.drop(self._database, job)
+        queue.drop(self._database, job, failed_before=is_kept_as_failed(job.file, job.sha256, self._results))
         self._whereabouts.forget(job.sha256)
         self._accounts.put_off(job.path, job.sha256)
 

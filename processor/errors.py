@@ -38,6 +38,10 @@ class Vanished(BadScan):
     """The file was taken away or renamed before it could be read; its content may come under another name."""
 
 
+class TooLarge(BadScan):
+    """The file exceeds the limit of bytes: it was not read, and is known by its place, size and time."""
+
+
 class Transient(DigitInboxError):
     """The fault may pass by itself (disk full, share away, worker killed): the scan is tried again later."""
 

@@ -13,7 +13,13 @@ from processor.backoff import Backoff
 from processor.errors import Away, DigitInboxError, Transient
 from processor.records import StagedFile
 from processor.results.ledger import PublishedFile
-from processor.results.originals import lies_below, move_failed, move_processed, report_failure
+from processor.results.originals import (
+    lies_below,
+    move_failed,
+    move_processed,
+    report_failure,
+    take_from_processed,
+)
 from processor.results.publish import publish
 from processor.results.tables import write_all_numbers
 
@@ -134,6 +140,17 @@ class Filing:
             move = move_processed if scan.error is None else move_failed
             self._check()
             move(scan.path, scan.file, scan.sha256, self._results)
+        if scan.error is not None:
+            self.gather_failed(scan.root, scan.file, scan.sha256)
+
+    def gather_failed(self, root: Path, file: str, sha256: str) -> None:
+        """Moves what is left of a failed scan of the inbox to the failed ones, where it was moved as a copy.
+
+        So it is where a scan is renamed while it is read: under its new name it is a copy. Raises Transient.
+        """
+        if root == self._inbox:
+            self._check()
+            take_from_processed(file, sha256, self._results)
 
     def _report(self, scan: Ended) -> None:
         if scan.error is not None:

@@ -95,7 +95,12 @@ class House:
     def run(self, how: Callable[[Daemon], None]) -> Summary:
         with staging(self.results) as folder:
             custody = Custody(
-                self.database, inbox=self.inbox, results=self.results, staging=folder, listener=self.heard
+                self.database,
+                inbox=self.inbox,
+                results=self.results,
+                staging=folder,
+                limits=self.settings.values.limits,
+                listener=self.heard,
             )
             self.succession = Succession(
                 self.settings,

@@ -19,6 +19,7 @@ from processor.intake.queue import Job
 from processor.intake.standing import standings
 from processor.intake.sweep import look
 from processor.records import ScanResult, ScanState, StagedFile
+from processor.settings import Limits
 from tests.stand_ins import drop, text_reader
 from tests.text_house import House
 
@@ -38,7 +39,12 @@ def custody(house: House, tmp_path: Path) -> Custody:
     staging = tmp_path / "staging"
     staging.mkdir()
     kept = Custody(
-        house.database, inbox=house.inbox, results=house.results, staging=staging, listener=house.heard
+        house.database,
+        inbox=house.inbox,
+        results=house.results,
+        staging=staging,
+        limits=Limits(),
+        listener=house.heard,
     )
     found = look(drop(house.inbox, "a.png", "1 2"), house.inbox, "a.png", house.heard.warn)
     assert found is not None

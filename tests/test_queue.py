@@ -191,7 +191,7 @@ class TestEnqueue:
     def test_one_run_tries_a_bad_scan_once(self, engine: Engine) -> None:
         show(engine, "a.png", failed_before=NOW)
         fail(engine, taken(engine), "BadScan", "empty", later(1))
-        assert show(engine, "a.png", failed_before=NOW) is Enqueued.KNOWN
+        assert show(engine, "a.png", failed_before=NOW) is Enqueued.FAILED
         assert states(engine) == {"a.png": "failed"}
 
     def test_a_copy_of_what_an_earlier_run_failed_on_is_tried(self, engine: Engine) -> None:
@@ -431,9 +431,12 @@ def test_a_retry_queues_what_failed_as_if_it_were_new(engine: Engine) -> None:
     for name in "bc":
         fail(engine, taken(engine), "BadScan", f"{name} is empty.", NOW)
     fail(engine, taken(engine), "BadScan", "a is empty.", NOW)
-    assert retry(engine, [1, 2, 99]) == [1, 2]
+    later = NOW + timedelta(hours=1)
+    assert retry(engine, [1, 2, 99], later) == [1, 2]
     assert states(engine) == {"a.png": "queued", "b.png": "queued", "c.png": "failed"}
     first = rows(engine)[0]
+    # It waits since a person asked for it, not since it came.
+    assert (first.queued_at, first.not_before) == (later, None)
     assert (first.attempts, first.faults, first.kills, first.message, first.finished_at) == (
         0,
         0,
@@ -441,7 +444,7 @@ def test_a_retry_queues_what_failed_as_if_it_were_new(engine: Engine) -> None:
         None,
         None,
     )
-    assert retry(engine, [1, 2]) == []
+    assert retry(engine, [1, 2], later) == []
 
 
 def test_how_far_many_contents_have_come(engine: Engine) -> None:
@@ -665,7 +668,7 @@ def _act(engine: Engine, action: str, content: str, place: str, held: list[Job],
         assert recovered == len(held)
         held.clear()
     elif action == "retry":
-        retry(engine, [1, 2, 3])
+        retry(engine, [1, 2, 3], at)
     elif held:
         job = held.pop()
         if action == "finish":

@@ -15,7 +15,7 @@ from processor.intake.sweep import sweep
 from processor.records import ScanState
 from processor.results.database import open_database, reading
 from processor.results.schema import scans
-from processor.settings import load
+from processor.settings import Limits, load
 from processor.surroundings import Surroundings
 from tests.stand_ins import Memory, drop
 
@@ -32,7 +32,12 @@ class Folders:
 
     def custody(self) -> Custody:
         return Custody(
-            self.database, inbox=self.inbox, results=self.results, staging=self.staging, listener=Memory()
+            self.database,
+            inbox=self.inbox,
+            results=self.results,
+            staging=self.staging,
+            limits=Limits(),
+            listener=Memory(),
         )
 
 

@@ -60,7 +60,12 @@ class House:
         self.stop.asked = self.stop.asked and how is Daemon.once
         with staging(self.results) as folder:
             custody = Custody(
-                self.database, inbox=self.inbox, results=self.results, staging=folder, listener=self.heard
+                self.database,
+                inbox=self.inbox,
+                results=self.results,
+                staging=folder,
+                limits=self.settings.values.limits,
+                listener=self.heard,
             )
             daemon = Daemon(
                 self.settings,

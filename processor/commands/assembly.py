@@ -59,7 +59,12 @@ def assembled(
     results = settings.results
     with _founded(database, results, metrics_port, once=once) as (staging, pulse):
         custody = Custody(
-            database, inbox=settings.inbox.resolve(), results=results, staging=staging, listener=listener
+            database,
+            inbox=settings.inbox.resolve(),
+            results=results,
+            staging=staging,
+            limits=settings.values.limits,
+            listener=listener,
         )
         engine = engine or choose_engine(settings, folders=(staging, *{place.root for place in places}))
         with under_care(engine, custody, pulse):

@@ -20,7 +20,7 @@ from processor.records import ScanState
 from processor.results.database import open_database, reading
 from processor.results.findings import Holdings
 from processor.results.inventory import place_of
-from processor.results.originals import FAILED, content_of, kept_name, lies_below, own_name, put_back
+from processor.results.originals import FAILED, find_copy, holds, kept_name, lies_below, own_name, put_back
 from processor.results.publish import stored_name
 from processor.results.schema import scans
 from processor.settings import LoadedSettings
@@ -91,7 +91,9 @@ def _retry(holdings: Holdings, row: Any) -> Retried:
     facts = {"scan_id": row.id, "file": row.file}
     if source != holdings.inbox:
         return Retried(**facts, outcome="left", message=" ".join(_elsewhere(row)))
-    kept = holdings.results / FAILED / kept_name(file, row.sha256)
+    kept = report = holdings.results / FAILED / kept_name(file, row.sha256)
+    if not os.path.lexists(kept):
+        kept = find_copy(row.sha256, holdings.results) or kept
     own = own_name(file, row.sha256)
     try:
         if not source.is_dir():
@@ -101,13 +103,13 @@ def _retry(holdings: Holdings, row: Any) -> Retried:
             raise BadScan(f"A link leads from {here.parent} out of the inbox.", "Remove the link.")
         if not put_back(kept, here, row.sha256):
             here = source / file
-            if content_of(here) != row.sha256:
+            if not holds(here, row.sha256):
                 raise BadScan(f"Its original is not at {kept}.", "Drop the scan into the inbox once more.")
         outcome = _queue(holdings.database, row, source, here)
     except (BadScan, Transient) as fault:
         return Retried(**facts, outcome="left", message=stored_name(str(fault)))
     with suppress(OSError):
-        kept.with_name(f"{kept.name}.json").unlink(missing_ok=True)
+        report.with_name(f"{report.name}.json").unlink(missing_ok=True)
     return Retried(**facts, outcome=outcome)
 
 
@@ -123,13 +125,12 @@ def _folder(holdings: Holdings, row: Any) -> Path:
 
 
 def _queue(database: Database, row: Any, source: Path, here: Path) -> str:
-    if content_of(here) != row.sha256:
+    if not holds(here, row.sha256):
         # It could not be opened, so that its row stands for no content: by its content it is a new scan.
         return "put back"
-    file = here.relative_to(source).as_posix()
+    file, now = here.relative_to(source).as_posix(), datetime.now(UTC)
     if here == place_of(row)[0] / file and file == row.file:
-        return "queued" if queue.retry(database, [row.id]) else "read meanwhile"
-    now = datetime.now(UTC)
+        return "queued" if queue.retry(database, [row.id], now) else "read meanwhile"
     became = queue.enqueue(database, source=source, file=file, sha256=row.sha256, bytes=row.bytes, now=now)
     return "queued" if became in (Enqueued.QUEUED, Enqueued.PENDING) else "read meanwhile"
 

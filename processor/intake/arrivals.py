@@ -52,7 +52,7 @@ class Arrivals:
         self._missed: set[str] = set()
         self._ignored = Ignored(intake.ignore)
         self._folders = Folders()
-        self._told: dict[Path, tuple[int, int]] = {}
+        self._told: dict[Path, tuple[int, ...]] = {}
         self._unsettled: dict[Path, Found] = {}
         self._next_settled = float("inf")
         self._stability = Stability(intake.settle_seconds)
@@ -176,9 +176,17 @@ class Arrivals:
     def _tell(self, found: Found) -> bool:
         """Notes that a scan was told as it lies there; false where it had been."""
         new = self._is_new(found)
-        self._told[found.path] = (found.size, found.mtime_ns)
+        self._told[found.path] = self._state(found)
         return new
 
     def _is_new(self, found: Found) -> bool:
         """Whether it was not told as it lies there; originals that stay are not hashed again and again."""
-        return self._told.get(found.path) != (found.size, found.mtime_ns)
+        return self._told.get(found.path) != self._state(found)
+
+    def _state(self, found: Found) -> tuple[int, ...]:
+        """What tells it from another that took its place: on a share, no more than size and time of change.
+
+        Another of the same size and mtime has another inode, or a ctime, which no program can set.
+        """
+        trusted = self._folders.trusts(found.identity[0])
+        return (found.size, found.mtime_ns, *(found.identity[1:] if trusted else ()))

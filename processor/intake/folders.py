@@ -49,6 +49,10 @@ class Folders:
                     devices.add(root.stat().st_dev)
         self._devices = frozenset(devices)
 
+    def trusts(self, device: int) -> bool:
+        """Whether the inodes and the times of change on this device, of a root, are what they seem."""
+        return device in self._devices
+
     def end(self) -> None:
         """Forgets the folders that are no longer there."""
         self._kept, self._met = self._met, {}

@@ -1,9 +1,9 @@
 """Whether a file can be read, and is still the one that was listed."""
 
-import hashlib
 from pathlib import Path
 
 from processor.errors import BadScan, ContentChanged, Transient
+from processor.fingerprints import sha256_of
 from processor.intake.opening import open_regular
 from processor.intake.sweep import Found
 
@@ -29,7 +29,7 @@ def try_reading(path: Path, file: str, fault: str) -> None:
     """
     try:
         with open_regular(path) as stream:
-            hashlib.file_digest(stream, "sha256")
+            sha256_of(stream)
     except (FileNotFoundError, PermissionError):
         raise BadScan(f"{file} {fault}.", "Make the file readable, then drop it in again.") from None
     except OSError as error:

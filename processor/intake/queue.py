@@ -82,6 +82,8 @@ class Enqueued(StrEnum):
     """The same content was dealt with at the same place: it counts as ignored."""
     DUPLICATE = "duplicate"
     """The same content stands at another place already."""
+    FAILED = "failed"
+    """The same content failed at the same place since it was listed: by another run, which moves it."""
     PENDING = "pending"
     """It waits, or is being read."""
 
@@ -234,9 +236,10 @@ def put_back(engine: Engine, job: Job, *, fault: str, due: datetime, killed: boo
         _end(connection, job, {**waits, **_UNLEASED})
 
 
-def drop(engine: Engine, job: Job) -> None:
+def drop(engine: Engine, job: Job, *, failed_before: bool = False) -> None:
     """Forgets a scan whose file holds other content by now; a copy of what it held takes its part.
 
+    One that `failed_before`, and is kept since, is not forgotten: it is one more copy, or has failed again.
     Raises as `finish`.
     """
     with writing(engine) as connection:
@@ -251,14 +254,19 @@ def drop(engine: Engine, job: Job) -> None:
             connection.execute(update(scans).where(scans.c.id == heir).values(_FRESH))
             others = update(scans).where(scans.c.duplicate_of == job.id)
             connection.execute(others.values(duplicate_of=heir))
-        connection.execute(delete(scans).where(scans.c.id == job.id))
+        if not failed_before:
+            connection.execute(delete(scans).where(scans.c.id == job.id))
+        else:
+            kept = {"duplicate_of": heir} if heir is not None else _replaced(job)
+            kept["finished_at"] = scans.c.started_at
+            connection.execute(update(scans).where(scans.c.id == job.id).values(kept))
 
 
-def retry(engine: Engine, ids: Collection[int]) -> list[int]:
+def retry(engine: Engine, ids: Collection[int], now: datetime) -> list[int]:
     """Queues those of the scans that failed as if they were new, and tells which. Raises as `claim`."""
     failed = (scans.c.id.in_(ids), scans.c.state == ScanState.FAILED)
     with writing(engine) as connection:
-        again = update(scans).where(*failed).values(_FRESH).returning(scans.c.id)
+        again = update(scans).where(*failed).values(queued_at=now, **_FRESH).returning(scans.c.id)
         return sorted(connection.execute(again).scalars())
 
 
@@ -300,7 +308,14 @@ def _show(engine: Engine, place: dict[str, Any], failed_before: datetime | None)
         return _known(here)
 
 
+def _replaced(job: Job) -> dict[str, Any]:
+    said = f"{job.file} was replaced before it was read once more; what failed before is kept."
+    return {"state": ScanState.FAILED.value, "error": Vanished.__name__, "message": stored_name(said)}
+
+
 def _known(here: Row[Any]) -> Enqueued:
+    if here.state == ScanState.FAILED:
+        return Enqueued.FAILED
     return Enqueued.PENDING if here.state in {ScanState.QUEUED, ScanState.RUNNING} else Enqueued.KNOWN
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, func, select
 from processor.intake.queue import Job, waiting_in
 from processor.records import ScanState
 from processor.results.database import reading
-from processor.results.publish import stored_name
+from processor.results.publish import file_name, stored_name
 from processor.results.schema import scans
 
 _HASHES_A_QUERY = 500
@@ -54,19 +54,28 @@ def standings(engine: Engine, hashes: Collection[str]) -> dict[str, Standing]:
     return found
 
 
-def first_place(engine: Engine, sha256: str, source: Path) -> str | None:
-    """Where a content was seen first: the file below `source`, or its path where it is of another folder.
+@dataclass(frozen=True, slots=True)
+class First:
+    """The scan that the copies of its content point to: `file` below `source`, as on the file system."""
 
-    `None` where it was forgotten meanwhile. Raises as `next_due`.
-    """
-    first = select(scans.c.source, scans.c.file).where(
-        scans.c.sha256 == sha256, scans.c.state != ScanState.DUPLICATE
-    )
+    source: Path
+    file: str
+    state: ScanState
+
+    def told(self, source: Path) -> str:
+        """As text: the file where it is one of `source`, else its path."""
+        return stored_name(self.file if self.source == source else str(self.source / self.file))
+
+
+def first_of(engine: Engine, sha256: str) -> First | None:
+    """Where a content was seen first; `None` where it was forgotten meanwhile. Raises as `next_due`."""
+    columns = (scans.c.source, scans.c.file, scans.c.state)
+    first = select(*columns).where(scans.c.sha256 == sha256, scans.c.state != ScanState.DUPLICATE)
     with reading(engine) as connection:
         row = connection.execute(first).first()
     if row is None:
         return None
-    return str(row.file) if row.source == stored_name(str(source)) else str(Path(row.source) / row.file)
+    return First(Path(file_name(row.source)), file_name(row.file), ScanState(row.state))
 
 
 def has_copy(engine: Engine, job: Job) -> bool:

@@ -1,13 +1,13 @@
 """Lists what lies in an inbox: every scan, and what could be taken for one."""
 
 import errno
-import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from processor.fingerprints import sha256_of, stand_in
 from processor.intake.folders import Folders, is_folder
 from processor.intake.names import Ignored, is_foreign_folder, is_scan_name
 from processor.intake.opening import open_below, open_regular
@@ -21,7 +21,8 @@ class Found:
     """A file that is named like a scan, as it lay there when it was listed.
 
     `root` is its inbox; `file` is its place below `root`, or the path as the person gave it, who may have
-    `named` a link; `fault` says why it cannot be read, where a look at it already shows that.
+    `named` a link; `fault` says why it cannot be read, where a look at it already shows that. `identity`
+    are its device, inode and ctime, in ns.
     """
 
     root: Path
@@ -31,6 +32,7 @@ class Found:
     mtime_ns: int
     named: bool = False
     fault: str | None = None
+    identity: tuple[int, int, int] = (0, 0, 0)
 
 
 def sweep(
@@ -104,6 +106,7 @@ def look(path: Path, root: Path, file: str, warn: Warn, *, named: bool = False) 
         mtime_ns=facts.st_mtime_ns,
         named=named,
         fault=fault,
+        identity=(facts.st_dev, facts.st_ino, facts.st_ctime_ns),
     )
 
 
@@ -117,23 +120,23 @@ def _fault_of_link(path: Path, named: bool) -> str | None:
     return None
 
 
-def fingerprint(found: Found) -> tuple[str, str | None]:
+def fingerprint(found: Found, most_bytes: float = float("inf")) -> tuple[str, str | None]:
     """The sha256 of a scan's content, and why it could not be read where that is so.
 
-    A scan that cannot be read gets the hash of what is known of it: it too has one row and one report.
-    Raises FileNotFoundError where it was taken away since it was listed: another run may have read it.
+    For one that cannot be read, and for one of more than `most_bytes`, which is not, its place, size and time
+    stand. Raises FileNotFoundError where it was taken away since it was listed: another run may have read it.
     """
     fault = found.fault
-    if fault is None:
+    known = stand_in(found.path, found.size, found.mtime_ns)
+    if fault is None and found.size <= most_bytes:
         try:
             with open_regular(found.path) if found.named else open_below(found.root, found.file) as stream:
-                return hashlib.file_digest(stream, "sha256").hexdigest(), None
+                return sha256_of(stream, most_bytes), None
         except FileNotFoundError:
             raise
         except OSError as error:
             fault = f"cannot be read: {error.strerror}"
-    known = f"unreadable\0{found.path}\0{found.size}\0{found.mtime_ns}"
-    return hashlib.sha256(os.fsencode(known)).hexdigest(), fault
+    return known, fault
 
 
 def _walk(

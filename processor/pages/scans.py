@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from processor.errors import BadScan
+from processor.fingerprints import refuse_large as refuse_large
 from processor.pages.images import heic_pages, image_pages
 from processor.records import Page
 from processor.settings import Limits
@@ -49,15 +50,6 @@ def decode(data: bytes, name: str, limits: Limits, pdf_dpi: float) -> Iterator[P
         yield from heic_pages(data, name, limits)
     else:
         yield from image_pages(data, name, kind, limits)
-
-
-def refuse_large(size: int, name: str, limits: Limits) -> None:
-    """Raises BadScan where a file of `size` bytes exceeds the `limits`: asked before it is read, too."""
-    if size > limits.max_megabytes * 1e6:
-        raise BadScan(
-            f"{name} has {size / 1e6:.1f} megabytes; the limit is {limits.max_megabytes:g}.",
-            "Split or recompress the file, or raise limits.max_megabytes.",
-        )
 
 
 def kind_of(data: bytes) -> str | None:

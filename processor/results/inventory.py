@@ -10,10 +10,11 @@ from typing import Any
 
 from sqlalchemy import Connection, or_, select
 
+from processor.fingerprints import stands_for
 from processor.records import ScanState, Status
 from processor.results.database import reading
 from processor.results.findings import Finding, Holdings, Kind, Looked
-from processor.results.originals import FAILED, PROCESSED, content_of, kept_copies, kept_name
+from processor.results.originals import FAILED, PROCESSED, content_of, find_copy, kept_copies, kept_name
 from processor.results.publish import file_name, output_name
 from processor.results.schema import corrections, digits, numbers, outputs, pages, scans
 from processor.results.tables import COLUMNS, EARLIER_COLUMNS, stored_csv
@@ -153,14 +154,19 @@ def _check_failed(holdings: Holdings, scan: Any, looked: Looked) -> Iterator[Fin
     was_moved = source == holdings.inbox or os.path.lexists(kept)
     if not was_moved or _LED_NOWHERE in (scan.message or ""):
         return
+    if stands_for(kept, scan.sha256, was=here):
+        return
     found = _counted(kept, looked)
     never_opened = (scan.message or "").startswith(f"{scan.file} {_NOT_READ}")
     if found == scan.sha256 or (never_opened and os.path.lexists(kept)):
         return
     if os.path.lexists(kept):
         yield _finding(Kind.ORIGINAL_CHANGED, scan, _content(kept), scan.sha256, file=due)
-    elif _counted(here, looked) == scan.sha256:
+    elif stands_for(here, scan.sha256) or _counted(here, looked) == scan.sha256:
         yield _finding(Kind.ORIGINAL_DUE, scan, f"still at {here}", due, repairable=True)
+    elif (copy := find_copy(scan.sha256, holdings.results)) is not None:
+        told = f"kept as {copy.relative_to(holdings.results).as_posix()}"
+        yield _finding(Kind.ORIGINAL_DUE, scan, told, due, repairable=True)
     elif not _was_succeeded(holdings, scan):
         yield _finding(Kind.ORIGINAL_MISSING, scan, "neither there nor in the inbox", due)
 

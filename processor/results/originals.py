@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 
 from processor.errors import BadScan, DigitInboxError, Transient
+from processor.fingerprints import blocks, sha256_of, stands_for
 from processor.results.publish import (
     HASH_DIGITS,
     move_original,
@@ -52,6 +53,23 @@ def move_processed(path: Path, file: str, sha256: str, results: Path) -> None:
 def move_failed(path: Path, file: str, sha256: str, results: Path) -> None:
     """Moves a scan that failed out of the inbox, beside its report. Raises Transient."""
     _move(path, results / FAILED / kept_name(file, sha256), sha256)
+
+
+def take_from_processed(file: str, sha256: str, results: Path) -> None:
+    """Moves a failed scan to the failed ones, unless it is there, from where a copy of it is kept.
+
+    Raises Transient.
+    """
+    failed = results / FAILED / kept_name(file, sha256)
+    if os.path.lexists(failed):
+        return
+    if (copy := find_copy(sha256, results)) is not None:
+        move_original(copy, failed, sha256=sha256)
+
+
+def is_kept_as_failed(file: str, sha256: str, results: Path) -> bool:
+    """Whether a scan failed before, and lies among the failed ones since."""
+    return os.path.lexists(results / FAILED / kept_name(file, sha256))
 
 
 def own_name(file: str, sha256: str) -> str:
@@ -124,9 +142,14 @@ def content_of(path: Path) -> str | None:
         if not path.is_file():  # a pipe of that name would be waited for, for ever
             return None
         with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+            return sha256_of(stream)
     except OSError:
         return None
+
+
+def holds(path: Path, sha256: str) -> bool:
+    """Whether the file at `path` is the scan of this fingerprint: by its content, or as it lay unread."""
+    return stands_for(path, sha256) or content_of(path) == sha256
 
 
 def put_back(kept: Path, target: Path, sha256: str) -> bool:
@@ -136,12 +159,12 @@ def put_back(kept: Path, target: Path, sha256: str) -> bool:
     something else lies there, Transient where the disk refuses.
     """
     if not os.path.lexists(kept):
-        return content_of(target) == sha256
+        return holds(target, sha256)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _link_or_move(kept, target)
     except FileExistsError:
-        if content_of(target) != sha256:
+        if not holds(target, sha256):
             raise BadScan(
                 f"Another file lies at {target} by now.", "Move it away, or let it be read first."
             ) from None
@@ -171,6 +194,17 @@ def _link_or_move(kept: Path, target: Path) -> None:
 def kept_copies(sha256: str, results: Path) -> Iterator[Path]:
     """What is kept of this content under any name; the folder is listed only once that is asked for."""
     yield from sorted((results / PROCESSED).glob(f"*-{sha256[:HASH_DIGITS]}*"))
+
+
+def find_kept(file: str, sha256: str, results: Path) -> Path | None:
+    """The content of a scan where it lies among the processed ones under its own name, else `None`."""
+    kept = results / PROCESSED / kept_name(file, sha256)
+    return kept if content_of(kept) == sha256 else None
+
+
+def find_copy(sha256: str, results: Path) -> Path | None:
+    """The content of a scan where it lies among the processed ones under any name, else `None`."""
+    return next((path for path in kept_copies(sha256, results) if content_of(path) == sha256), None)
 
 
 def find_original(source: Path, file: str, sha256: str, results: Path, *, copies: bool = False) -> Path:
@@ -206,6 +240,8 @@ def _move(path: Path, target: Path, sha256: str) -> None:
     if not path.is_symlink():
         move_original(path, target, sha256=sha256)
         return
+    if stands_for(path, sha256):
+        return  # what is too large to be read is not copied either
     # A link that moves to another folder may point nowhere there: its content is kept, and the link goes. One
     # that took the place of the scan since, and leads to anything else, stays.
     try:
@@ -227,7 +263,7 @@ def _copied(path: Path, target: Path, sha256: str) -> bool:
     with suppress(_OtherContent):
         with path.open("rb") as stream, whole(target) as copy:
             digest = hashlib.sha256()
-            while block := stream.read(1 << 20):
+            for block in blocks(stream):
                 digest.update(block)
                 copy.write(block)
             if digest.hexdigest() != sha256:

@@ -1,7 +1,6 @@
 """Outputs appear whole or not at all: written beside their target, synced, then renamed over it."""
 
 import errno
-import hashlib
 import os
 import re
 import secrets
@@ -15,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO
 
 from processor.errors import Transient, to_write_again
+from processor.fingerprints import blocks, sha256_of, stand_in
 
 if TYPE_CHECKING:
     # At run time it would bring NumPy to whoever only looks at the database.
@@ -160,18 +160,23 @@ def _held(source: Path, sha256: str | None) -> _Held | None:
     A file that cannot be opened is taken at its word: so it was when it was dealt with. What is no file, a
     folder that took its place, was never read.
     """
-    if sha256 is None:
-        return _mark(source.lstat())
+    facts = source.lstat()
+    if sha256 is None or (stat.S_ISREG(facts.st_mode) and _is_unread(source, facts, sha256)):
+        return _mark(facts)
     try:
         # Where a pipe took its place, opening it would wait for somebody to write.
         with os.fdopen(os.open(source, os.O_RDONLY | _NO_WAIT), "rb") as stream:
             mark = _mark(os.fstat(stream.fileno()))
-            return mark if hashlib.file_digest(stream, "sha256").hexdigest() == sha256 else None
+            return mark if sha256_of(stream) == sha256 else None
     except FileNotFoundError:
         raise
     except OSError:
         facts = source.lstat()
         return _mark(facts) if stat.S_ISREG(facts.st_mode) else None
+
+
+def _is_unread(source: Path, facts: os.stat_result, sha256: str) -> bool:
+    return stand_in(source, facts.st_size, facts.st_mtime_ns) == sha256
 
 
 def _mark(facts: os.stat_result) -> _Held:
@@ -194,9 +199,13 @@ def _rename(source: Path, target: Path, held: _Held | None = None) -> bool:
 
 def _copy_across(source: Path, target: Path, held: _Held | None) -> bool:
     """The copy is safe on its disk before the source goes: a crash leaves one of them, or both."""
+    if shutil.disk_usage(target.parent).free < source.stat().st_size:
+        # Found out by trying, it would fill the disk for everybody else, each time that it is tried.
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     with suppress(_Changed):
         with source.open("rb") as stream, whole(target) as copy:
-            shutil.copyfileobj(stream, copy, 1 << 20)
+            for block in blocks(stream):
+                copy.write(block)
             copy.flush()
             shutil.copystat(source, copy.name)
             _check(source, held)

@@ -1,5 +1,6 @@
 """Mends what a verification found, where the records or the files tell how: nothing is guessed."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,9 +17,12 @@ from processor.results.inventory import csv_digest, csv_name, place_of
 from processor.results.originals import (
     PROCESSED,
     content_of,
+    holds,
+    is_kept_as_failed,
     lies_below,
     move_failed,
     move_processed,
+    take_from_processed,
     write_report,
 )
 from processor.results.publish import file_name, move_original, write_whole
@@ -96,7 +100,10 @@ def _move(holdings: Holdings, scan: Any, _: Finding) -> bool:
     source, file = place_of(scan)
     if source != holdings.inbox or not lies_below(source, source / file):
         return False
-    if content_of(source / file) != scan.sha256:
+    if scan.state == ScanState.FAILED and not os.path.lexists(source / file):
+        take_from_processed(file, scan.sha256, holdings.results)
+        return is_kept_as_failed(file, scan.sha256, holdings.results)
+    if not holds(source / file, scan.sha256):
         return False
     move = move_failed if scan.state == ScanState.FAILED else move_processed
     move(source / file, file, scan.sha256, holdings.results)
