@@ -16,7 +16,9 @@ from PIL import Image
 
 from processor import settings
 from processor.pages import cleaning
+from processor.pages.scaling import resize, working_scale
 from processor.pages.scans import decode
+from processor.pages.thresholds import binarise
 from processor.pipeline import load_reader, read_page
 from processor.records import Mask, Page
 from processor.results.annotate import annotate
@@ -46,9 +48,9 @@ def pictures() -> Iterator[tuple[str, Image.Image]]:
 
 def ink(page: Page) -> Mask:
     """(H, W) of the original page: what is darker than the paper around it, ruled lines and all."""
-    scale = cleaning.working_scale(page.width, page.height)
-    gray = cleaning.resize(cleaning.to_gray(page.pixels), scale)
-    mask = cleaning.binarise(cleaning.flatten(cleaning.upright_polarity(gray)))
+    scale = working_scale(page.width, page.height)
+    gray = resize(cleaning.to_gray(page.pixels), scale)
+    mask = binarise(cleaning.flatten(cleaning.upright_polarity(gray)))
     return on_original(mask, np.diag([1 / scale, 1 / scale, 1.0]), page)
 
 

@@ -13,7 +13,9 @@ from benchmarks import handwriting
 from benchmarks.pages import render_sheet
 from benchmarks.sheet import Sheet
 from benchmarks.wear import Look
-from processor.pages.cleaning import clean, flatten, to_gray, turn, upright_polarity, working_scale
+from processor.pages.cleaning import clean, flatten, to_gray, turn, upright_polarity
+from processor.pages.scaling import working_scale
+from processor.pages.thresholds import BLACK
 from processor.records import Box, Page
 
 SAMPLE = Path(__file__).parent / "data" / "mnist-sample.npz"
@@ -164,7 +166,7 @@ def test_no_size_is_too_small(height: int, width: int, level: int) -> None:
 
 def test_contrast_is_a_share_of_the_paper() -> None:
     contrast = flatten(with_stroke(paper(level=200), 0.5))
-    assert contrast[200, 305] == pytest.approx(0.5, abs=0.03)
+    assert contrast[200, 305] / BLACK == pytest.approx(0.5, abs=0.03)
     assert contrast[50, 50] == 0
 
 

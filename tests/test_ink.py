@@ -6,8 +6,9 @@ import pytest
 from numpy.typing import NDArray
 
 from processor.pages.cleaning import clean
-from processor.pages.ink import binarise, find_ink, ink_limits, on_this_side
-from processor.records import Page
+from processor.pages.ink import find_ink, on_this_side
+from processor.pages.thresholds import BLACK, binarise, thresholds
+from processor.records import Gray, Page
 
 Contrast = NDArray[np.float32]
 HEIGHT, WIDTH = 1500, 2000
@@ -34,8 +35,13 @@ def written(*strokes: tuple[float, int]) -> Contrast:
     return contrast
 
 
+def levels(contrast: Contrast) -> Gray:
+    """Contrast from 0 to 1 as a page has it."""
+    return np.rint(contrast * BLACK).astype(np.uint8)
+
+
 def found(contrast: Contrast) -> NDArray[np.bool_]:
-    return find_ink(contrast, ink_limits(contrast))
+    return find_ink(levels(contrast), thresholds(levels(contrast)))
 
 
 @pytest.mark.parametrize("pencil", [0.25, 0.35, 0.6])
@@ -49,7 +55,7 @@ def test_a_box_printed_in_black_hides_no_pencil(pencil: float) -> None:
 
 def test_a_pen_beside_it_still_tells_what_is_faint() -> None:
     """Of two strokes the darker one sets the limit: the other may be the shadow of a fold."""
-    ink = binarise(written((0.9, 596), (0.3, 616)))
+    ink = binarise(levels(written((0.9, 596), (0.3, 616))))
     assert ink[PENCIL].all()
     assert not ink[440:480, 616:624].any()
 
@@ -63,7 +69,7 @@ def test_the_blurred_edge_of_a_line_is_no_ink() -> None:
 def test_a_stroke_goes_on_where_it_is_pressed_lightly() -> None:
     contrast = blank()
     contrast[PENCIL] = 0.33 + 0.17 * np.cos(np.linspace(0, 2 * np.pi, 40))[:, None]
-    assert not binarise(contrast)[457:463, 596:604].any()
+    assert not binarise(levels(contrast))[457:463, 596:604].any()
     assert found(contrast)[PENCIL].all()
 
 
@@ -84,7 +90,7 @@ def fine(dark: float, grain: float = 0.0) -> Contrast:
 def test_fine_strokes_stay_whole_beside_thick_ones() -> None:
     """The pen is the same, but the lens spreads what is as thin as a pixel."""
     contrast = fine(0.35)
-    assert not binarise(contrast)[450:462, 500:502].any()
+    assert not binarise(levels(contrast))[450:462, 500:502].any()
     ink = found(contrast)
     assert all(ink[450:462, x : x + 2].all() for x in range(500, 700, 20))
 
@@ -117,7 +123,7 @@ def shone_through() -> Contrast:
 def test_what_shines_through_is_faint_and_blurred() -> None:
     contrast = shone_through()
     ink = contrast > 0.2
-    kept = on_this_side(contrast, ink)
+    kept = on_this_side(levels(contrast), ink)
     assert ink[:, 880:].any()
     assert not kept[:, 880:].any()
     assert np.array_equal(kept[:, :600], ink[:, :600])
@@ -125,17 +131,17 @@ def test_what_shines_through_is_faint_and_blurred() -> None:
 
 def test_what_is_only_faint_or_only_blurred_is_written_here() -> None:
     faint = written((0.9, 200), (0.9, 240), (0.3, 900), (0.3, 940))
-    assert on_this_side(faint, faint > 0.1)[:, 880:].any()
+    assert on_this_side(levels(faint), faint > 0.1)[:, 880:].any()
     blurred = np.asarray(cv2.GaussianBlur(faint, (0, 0), 3.0), np.float32)
-    assert on_this_side(blurred, blurred > 0.1)[:, 880:].any()
+    assert on_this_side(levels(blurred), blurred > 0.1)[:, 880:].any()
 
 
 def test_a_cut_out_keeps_everything() -> None:
     contrast = np.ascontiguousarray(shone_through()[400:540])
     ink = contrast > 0.2
-    assert np.array_equal(on_this_side(contrast, ink), ink)
-    limits = ink_limits(contrast)
-    assert np.array_equal(find_ink(contrast, limits), contrast > limits.ink)
+    assert np.array_equal(on_this_side(levels(contrast), ink), ink)
+    limits = thresholds(levels(contrast))
+    assert np.array_equal(find_ink(levels(contrast), limits), levels(contrast) > limits.ink)
 
 
 def test_shining_through_onto_a_ruled_line_is_told_from_writing() -> None:
@@ -149,7 +155,8 @@ def test_shining_through_onto_a_ruled_line_is_told_from_writing() -> None:
 
 
 def test_a_blank_page_has_no_limit() -> None:
-    limits = ink_limits(blank())
-    assert np.isinf(limits.ink).all()
-    assert not find_ink(blank(), limits).any()
-    assert not on_this_side(blank(), blank() > 0).any()
+    nothing = levels(blank())
+    limits = thresholds(nothing)
+    assert (limits.ink == BLACK).all()
+    assert not find_ink(nothing, limits).any()
+    assert not on_this_side(nothing, nothing > 0).any()

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from processor.components import find_components
 from processor.pages.rulings import remove_rulings, typical_height
 from processor.pages.skew import estimate_skew
 
@@ -122,7 +123,7 @@ def test_typical_height_ignores_lines_and_specks() -> None:
         zero(image, x, 100)
         cv2.circle(image, (x, 200), 2, 1, -1)
     cv2.line(image, (0, 300), (899, 300), 1, 3)
-    assert typical_height(image.astype(np.bool_)) == pytest.approx(44, abs=3)
+    assert typical_height(find_components(image.astype(np.bool_))) == pytest.approx(44, abs=3)
 
 
 @pytest.mark.parametrize("degrees", [-12.0, -3.0, 0.0, 2.0, 9.0])

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from processor.pages.cleaning import clean, flatten, resize, to_gray, working_scale
+from processor.pages.cleaning import clean, flatten, to_gray
+from processor.pages.scaling import resize, working_scale
 from processor.records import Box, CutOut, Gray, Mask, Page
 from processor.segmentation.blobs import Blob, find_blobs, surroundings, two_planes
 from processor.segmentation.hypotheses import Part, propose

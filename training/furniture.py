@@ -5,9 +5,12 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 
-from processor.pages.cleaning import flatten, resize, to_gray, upright_polarity, working_scale
-from processor.pages.ink import binarise, soft_ink
+from processor.components import find_components
+from processor.pages.cleaning import flatten, to_gray, upright_polarity
+from processor.pages.ink import soft_ink
 from processor.pages.rulings import remove_rulings, typical_height
+from processor.pages.scaling import resize, working_scale
+from processor.pages.thresholds import binarise
 from processor.records import Gray, Mask, Page
 from training.inks import NONE, Inks, collect
 
@@ -51,7 +54,7 @@ def _of_page(page: Page, count: int, rng: np.random.Generator) -> list[Gray]:
     """At most `count` cut-outs around places on the page's horizontal lines; none where it has none."""
     contrast = flatten(upright_polarity(resize(to_gray(page.pixels), working_scale(page.width, page.height))))
     mask = binarise(contrast)
-    height = typical_height(mask)
+    height = typical_height(find_components(mask))
     ruled = remove_rulings(mask, height)
     lines = ruled.horizontal | ruled.upright
     rows, columns = np.nonzero(ruled.horizontal)

@@ -13,20 +13,19 @@ from numpy.typing import NDArray
 
 from processor.components import find_components
 from processor.pages.frames import remove_frames
-from processor.pages.ink import STRIP, binarise, find_ink, ink_limits, on_this_side, soft_ink
+from processor.pages.ink import find_ink, on_this_side, soft_ink
 from processor.pages.rulings import remove_rulings, typical_height
+from processor.pages.scaling import halved, is_large, resize, working_scale
 from processor.pages.sheets import find_sheet, flat
 from processor.pages.skew import estimate_skew
+from processor.pages.thresholds import BLACK, STRIP, at_least, binarise, share, thresholds
 from processor.records import Box, Gray, Mask, Page
 from processor.stages import stage
 
 Pixel = TypeVar("Pixel", bound=np.generic)
 
-LONGEST_SIDE = 3600
-"""Working size in pixels, A4 at 300 dpi; larger pages are reduced to it."""
-
-SMALL_AREA = 400 * 300
-"""Smaller cut-outs (in square pixels) are enlarged: strokes of 2 px break under morphology."""
+LONG = 1600
+"""The skew of a page with a longer side than this, in pixels, is estimated at half its size."""
 
 LIGHT_SHEET = 0.3
 """A dark page of whose light parts less than this share is wider than a stroke is white on black."""
@@ -37,9 +36,6 @@ DARKEST_IN_NOISE = 60.0
 
 FAINT_LINE = 0.6
 """Fine lines break up where ink begins; what reaches this share of the limit still continues them."""
-
-LARGE = 1600
-"""The skew of a page with a longer side than this, in pixels, is estimated at half its size."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,33 +94,36 @@ def clean(page: Page, quarter_turns: int = 0) -> CleanPage:
         to_original = to_original @ np.vstack([to_working, [0, 0, 1]])
     ink, faint = _ink_of(contrast)
     mask = on_this_side(contrast, ink)
-    framed = remove_frames(mask, find_components(mask))
-    ruled = remove_rulings(framed.writing, typical_height(framed.writing), faint)
+    marks = find_components(mask)
+    framed = remove_frames(mask, marks)
+    if framed.writing is not mask:
+        marks = find_components(framed.writing)
+    ruled = remove_rulings(framed.writing, typical_height(marks), faint)
+    if ruled.writing is not framed.writing:
+        marks = find_components(ruled.writing)
     return CleanPage(
         ink=framed.erased_from(soft_ink(contrast, ruled.writing)),
         mask=ruled.writing,
         dividers=ruled.upright | framed.dividers,
         rulings=ruled.horizontal | framed.level,
         frames=framed.level | framed.walls,
-        digit_height=typical_height(ruled.writing),
+        digit_height=typical_height(marks),
         to_original=to_original,
         skew_degrees=_sinking(to_original, mask.shape),
         scale=scale,
     )
 
 
-def _ink_of(contrast: NDArray[np.float32]) -> tuple[Mask, Mask]:
+def _ink_of(contrast: Gray) -> tuple[Mask, Mask]:
     """(H, W) of `contrast`: what is ink, and what may be a ruled line that is fainter."""
-    limits = ink_limits(contrast)
-    faint = np.asarray(contrast > FAINT_LINE * limits.ink, np.bool_)
+    limits = thresholds(contrast)
+    faint = np.asarray(contrast > share(limits.ink, FAINT_LINE), np.bool_)
     return find_ink(contrast, limits), faint
 
 
-def _reduced(contrast: NDArray[np.float32]) -> NDArray[np.float32]:
+def _reduced(contrast: Gray) -> Gray:
     """`contrast` at half its size, where that is large enough to tell the direction of its lines."""
-    if max(contrast.shape) < LARGE:
-        return contrast
-    return np.asarray(cv2.resize(contrast, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.float32)
+    return halved(contrast) if max(contrast.shape) >= LONG else contrast
 
 
 def moved_by(homography: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -150,7 +149,7 @@ def _sinking(to_original: NDArray[np.float64], shape: tuple[int, ...]) -> float:
     return round(float(np.degrees(np.arctan2(y1 - y0, x1 - x0))), 2) + 0.0
 
 
-def turn(contrast: NDArray[np.float32], degrees: float) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+def turn(contrast: Gray, degrees: float) -> tuple[Gray, NDArray[np.float64]]:
     """`contrast` (H, W) with lines that sink by `degrees` made level, on a grid that holds all of it.
 
     Also gives the (2, 3) map from the new grid back to the old one.
@@ -161,7 +160,7 @@ def turn(contrast: NDArray[np.float32], degrees: float) -> tuple[NDArray[np.floa
     size = (int(np.ceil(width * cos + height * sin)), int(np.ceil(width * sin + height * cos)))
     there[:, 2] += (size[0] - width) / 2, (size[1] - height) / 2
     turned = cv2.warpAffine(contrast, there, size, flags=cv2.INTER_LINEAR, borderValue=0)
-    return np.asarray(turned, np.float32), np.asarray(cv2.invertAffineTransform(there), np.float64)
+    return np.asarray(turned, np.uint8), np.asarray(cv2.invertAffineTransform(there), np.float64)
 
 
 def to_gray(pixels: NDArray[np.uint8]) -> Gray:
@@ -177,30 +176,12 @@ def to_gray(pixels: NDArray[np.uint8]) -> Gray:
     return np.asarray(cv2.addWeighted(luma, 0.5, darkest, 0.5, 0), np.uint8)
 
 
-def working_scale(width: int, height: int) -> float:
-    """Working pixels per original pixel."""
-    if width * height <= SMALL_AREA // 4:
-        return 3.0
-    if width * height <= SMALL_AREA:
-        return 2.0
-    return min(1.0, LONGEST_SIDE / max(width, height))
-
-
-def resize(gray: Gray, scale: float) -> Gray:
-    """`gray` resampled by `scale`: area means when shrinking, cubic when enlarging."""
-    if scale == 1.0:
-        return gray
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    size = max(1, round(gray.shape[1] * scale)), max(1, round(gray.shape[0] * scale))
-    return np.asarray(cv2.resize(gray, size, interpolation=how), np.uint8)
-
-
 def upright_polarity(gray: Gray) -> Gray:
     """`gray` with dark strokes on light paper: turned where a dark page's light parts are all strokes.
 
     What survives an opening is no stroke: a sheet of paper on a dark desk stays as it is.
     """
-    small = resize(gray, 0.25) if min(gray.shape) > 400 else gray
+    small = halved(halved(gray)) if min(gray.shape) > 400 else gray
     low, high, _, _ = cv2.minMaxLoc(cv2.blur(small, (3, 3)))
     middle = (low + high) / 2
     if np.median(small) >= middle:
@@ -222,22 +203,30 @@ def background_window(shape: tuple[int, ...]) -> int:
 
 
 @stage("light")
-def flatten(gray: Gray) -> NDArray[np.float32]:
-    """Contrast of each pixel against its paper: (H, W) float32, 0 = paper, 1 = black on white.
+def flatten(gray: Gray) -> Gray:
+    """Contrast of each pixel against its paper: (H, W), 0 = paper, 255 = black on white.
 
     The paper is a closing (Gonzalez & Woods, bottom-hat): it keeps hard edges of shadows, which a blurred
     background turns into false ink. Dark areas wider than the window count as paper.
     It is taken of the smoothed page, which grain brightens less, and of the page itself with sharp edges.
     """
-    window = _square(background_window(gray.shape))
-    smooth = cv2.morphologyEx(cv2.GaussianBlur(gray, (3, 3), 0), cv2.MORPH_CLOSE, window)
-    paper = cv2.min(smooth, cv2.morphologyEx(gray, cv2.MORPH_CLOSE, window))
-    light = paper.astype(np.float32)
-    # A page of floats is as large as a cache is not: it is worked on in place.
-    contrast = np.subtract(light, gray, dtype=np.float32)
-    np.maximum(light, np.float32(max(DARKEST_PAPER, DARKEST_IN_NOISE * _noise(gray))), out=light)
-    np.divide(contrast, light, out=contrast)
-    return np.asarray(np.clip(contrast, 0, 1, out=contrast), np.float32)
+    paper = cv2.min(_closed(np.asarray(cv2.GaussianBlur(gray, (3, 3), 0), np.uint8)), _closed(gray))
+    light = at_least(np.asarray(paper, np.uint8), max(DARKEST_PAPER, DARKEST_IN_NOISE * _noise(gray)))
+    return np.asarray(cv2.divide(cv2.subtract(paper, gray), light, scale=BLACK), np.uint8)
+
+
+def _closed(gray: Gray) -> Gray:
+    """The closing of `gray` (H, W) by the window of its background.
+
+    On a large page it is taken of the lightest of each two by two pixels, an eighth of the work.
+    """
+    side = background_window(gray.shape)
+    if not is_large(gray.shape):
+        return np.asarray(cv2.morphologyEx(gray, cv2.MORPH_CLOSE, _square(side)), np.uint8)
+    lightest = cv2.dilate(gray, _square(2), anchor=(0, 0))[::2, ::2]
+    closed = cv2.morphologyEx(lightest, cv2.MORPH_CLOSE, _square(side // 2 | 1))
+    doubled = cv2.resize(closed, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
+    return np.asarray(doubled[: gray.shape[0], : gray.shape[1]], np.uint8)
 
 
 def _noise(gray: Gray) -> float:
@@ -245,5 +234,5 @@ def _noise(gray: Gray) -> float:
 
     1.48 for a normal distribution, and a fifth more that is lost to the mean of three neighbours.
     """
-    rows = gray[:: max(1, gray.shape[0] // 600)].astype(np.float32)
+    rows = gray[:: max(1, gray.shape[0] // 200)].astype(np.float32)
     return 1.8 * float(np.median(np.abs(rows - cv2.blur(rows, (3, 1)))))

@@ -66,15 +66,19 @@ def remove_frames(mask: Mask, found: Components) -> Frames:
     Strokes that cross a line or lean on one stay. Fails where a line breaks up or is bent with its paper.
     """
     level, walls, strokes, dividers = (np.zeros_like(mask) for _ in range(4))
+    none = True
     for label, (x, y, width, height) in _candidates(found, mask.shape):
         place = np.s_[y : y + height, x : x + width]
         frame = _Frame.of(found.labels[place] == label, mask[place])
         if frame is not None:
+            none = False
             level[place] |= frame.level
             walls[place] |= frame.walls
             strokes[place] |= frame.strokes
             rise = min(frame.rise, y)
             dividers[y - rise : y + height - rise, x : x + width] |= frame.walls
+    if none:
+        return Frames(mask, level, walls, dividers)
     return Frames(mask & (~(level | walls) | strokes), level, walls, walls | dividers)
 
 

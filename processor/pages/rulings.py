@@ -1,12 +1,14 @@
 """Rulings: the printed lines, boxes and combs of forms are found and taken out; strokes across them stay."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from processor.components import boxes_of, covered_columns, find_components, grown, places
+from processor.components import Components, boxes_of, covered_columns, find_components, grown, places
+from processor.pages.scaling import is_large
 from processor.records import Mask
 from processor.stages import stage
 
@@ -39,6 +41,12 @@ CROSSED = 0.25
 
 FAINT_PIXELS = 3.0
 """... and thinner than so many pixels, or `THICKNESS_IN_HEIGHTS`."""
+
+CELL = 2, 4
+"""The pieces of a large page's lines are put together in cells of so many rows and columns of pixels."""
+
+SAMPLED = 4
+"""The course of a large page's lines is measured in every fourth column."""
 
 FILLED = 0.75
 """... and where less of it is ink, before gaps are closed, in that share of its ink, too: the arches of small
@@ -80,12 +88,16 @@ def remove_rulings(mask: Mask, digit_height: float, faint: Mask | None = None) -
     A line is a thin run of straight pieces; where ink runs across it the ink stays, so a digit that crosses
     or touches a line stays whole. A stroke that lies within the line, in its direction, is lost with it.
     """
+    if not mask.any():
+        return Ruled(mask, mask, mask)
     faint = mask if faint is None else faint
     horizontal, rows = _lines(mask, faint, digit_height)
     turned = _turned(mask)
     turned_faint = turned if faint is mask else _turned(faint)
     lines, columns = _lines(turned, turned_faint, digit_height, ends_on=horizontal.T)
     upright = _turned(lines)
+    if rows + columns == 0:
+        return Ruled(mask, horizontal, upright)
     rest = mask & ~(horizontal | upright)
     if rows + columns == 1 and rest.sum() < LEAST_REST * mask.sum():
         nothing = np.zeros_like(mask)
@@ -98,16 +110,15 @@ def _turned(mask: Mask) -> Mask:
     return np.asarray(cv2.transpose(mask.view(np.uint8)).view(np.bool_), np.bool_)
 
 
-def typical_height(mask: Mask) -> float:
-    """Height in pixels of what could be digits: the median over components by area-weight, lines left out."""
-    found = find_components(mask)
+def typical_height(found: Components) -> float:
+    """Height in pixels of what could be digits: the median by area-weight over a page's, lines left out."""
     width, height = found.boxes()[1:, 2:].T.astype(float)
     area = found.areas[1:].astype(float)
-    page_height, page_width = mask.shape
+    page_height, page_width = found.labels.shape
     usable = (height >= 8) & (width < 4 * height) & (height < 12 * width) & (width < 0.8 * page_width)
     usable &= (height < 0.98 * page_height) & (area > 0.06 * width * height)
     if not usable.any():
-        return max(12.0, 0.5 * min(page_height, page_width)) if max(mask.shape) < 800 else 40.0
+        return max(12.0, 0.5 * min(page_height, page_width)) if max(found.labels.shape) < 800 else 40.0
     heights, weights = height[usable], np.sqrt(area[usable])
     order = np.argsort(heights)
     middle = np.searchsorted(np.cumsum(weights[order]), weights.sum() / 2)
@@ -156,9 +167,8 @@ def _runs(ink: Mask, mask: Mask, digit_height: float, ends_on: Mask | None, *, s
     x, y = places(pieces)
     if not len(x):
         return _Runs(pieces, pieces, [])
-    near = cv2.dilate(pieces.view(np.uint8), np.ones((3, 2 * gap + 1), np.uint8))
-    count, labels = cv2.connectedComponents(near, connectivity=8)
-    at = np.asarray(labels[y, x], np.int32)
+    near = _Near.of(pieces, x, y, gap)
+    at, count = near.at(x, y), near.count
     boxes = grown(boxes_of(at, x, y, count), (gap, 1), mask.shape)
     lengths = _undilated_widths(boxes, gap, mask.shape[1])
     long = lengths >= _shortest(mask.shape[1], digit_height, sides=ends_on is not None)
@@ -168,11 +178,14 @@ def _runs(ink: Mask, mask: Mask, digit_height: float, ends_on: Mask | None, *, s
     dark = np.bincount(at[mask[y, x]], minlength=count) if strict else area
     covered = covered_columns(at, x, y, count)
     across, down = x - boxes[at, 0], y - boxes[at, 1]
-    steady = _off_course(at, across, down, count) <= 1 + (area / np.maximum(covered, 1))[at]
-    stray = _stray(at[steady], across[steady], down[steady], count)
+    some = across % (SAMPLED if is_large(mask.shape) else 1) == 0
+    course = _Course.of(at[some], across[some], down[some], count)
+    steady = course.off(at, across, down) <= 1 + (area / np.maximum(covered, 1))[at]
+    some &= steady
+    stray = _stray(at[some], across[some], down[some], count)
     bare = covered_columns(at[steady], x[steady], y[steady], count)
     lines: list[tuple[NDArray[np.int32], float]] = []
-    zone = np.zeros_like(mask)
+    of_lines = []
     for i in np.flatnonzero(long & (covered >= COVERED * lengths)):
         box, length, thickness = boxes[i], int(lengths[i]), area[i] / covered[i]
         straight = stray[i] <= max(STRAY_PIXELS, STRAY_IN_THICKNESS * thickness) and bare[i] >= BARE * length
@@ -185,9 +198,56 @@ def _runs(ink: Mask, mask: Mask, digit_height: float, ends_on: Mask | None, *, s
             is_line = _is_thin(pieces, ink, box, thickness, int(covered[i]), digit_height)
         if is_line:
             lines.append((box, float(dark[i] / covered[i])))
-            place = np.s_[box[1] : box[1] + box[3], box[0] : box[0] + box[2]]
-            zone[place] |= labels[place] == i
+            of_lines.append(int(i))
+    if not lines:
+        return _Runs(pieces, pieces, [])
+    zone = near.zone(of_lines, boxes, mask.shape)
     return _Runs(pieces & zone, zone, lines)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Near:
+    """Pieces with a gap between them at most, as `labels` (h, w) of cells of so many `rows` and `columns`.
+
+    On a large page two rows by four columns are a cell: pieces are longer, and lines farther apart.
+    """
+
+    count: int
+    labels: NDArray[np.int32]
+    rows: int
+    columns: int
+
+    @staticmethod
+    def of(pieces: Mask, x: NDArray[np.int32], y: NDArray[np.int32], gap: int) -> "_Near":
+        """Of `pieces` (H, W), whose pixels are `x`, `y`."""
+        rows, columns = CELL if is_large(pieces.shape) else (1, 1)
+        if rows == 1:
+            near = cv2.dilate(pieces.view(np.uint8), np.ones((3, 2 * gap + 1), np.uint8))
+        else:
+            near = np.zeros((-(-pieces.shape[0] // rows), -(-pieces.shape[1] // columns)), np.uint8)
+            near[y // rows, x // columns] = 1
+            near = cv2.dilate(near, np.ones((1, 2 * (gap // columns) + 1), np.uint8))
+        count, labels = cv2.connectedComponents(near, connectivity=8)
+        return _Near(count, np.asarray(labels, np.int32), rows, columns)
+
+    def at(self, x: NDArray[np.int32], y: NDArray[np.int32]) -> NDArray[np.int32]:
+        """(N,) the label of each place."""
+        return np.asarray(self.labels[y // self.rows, x // self.columns], np.int32)
+
+    def zone(self, which: Sequence[int], boxes: NDArray[np.int32], shape: tuple[int, ...]) -> Mask:
+        """The cells of `which` labels, with their `boxes` (N, 4), as a mask of the page's `shape`."""
+        found = np.zeros(self.labels.shape, np.bool_)
+        for label in which:
+            x, y, width, height = (int(v) for v in boxes[label])
+            top, bottom = y // self.rows, -(-(y + height) // self.rows)
+            left, right = x // self.columns, -(-(x + width) // self.columns)
+            place = np.s_[top:bottom, left:right]
+            found[place] |= self.labels[place] == label
+        if self.rows == 1:
+            return found
+        size = self.labels.shape[1] * self.columns, self.labels.shape[0] * self.rows
+        whole = cv2.resize(found.view(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+        return np.asarray(whole[: shape[0], : shape[1]].view(np.bool_), np.bool_)
 
 
 def _stray(
@@ -197,19 +257,32 @@ def _stray(
 
     `at` is the line that the point `x`, `y` belongs to, all (N,).
     """
+    off = _Course.of(at, x, y, count).off(at, x, y)
     points = np.maximum(np.bincount(at, minlength=count), 1)
-    return np.asarray(np.sqrt(np.bincount(at, _off_course(at, x, y, count) ** 2, count) / points), np.float64)
+    return np.asarray(np.sqrt(np.bincount(at, off**2, count) / points), np.float64)
 
 
-def _off_course(
-    at: NDArray[np.int32], x: NDArray[np.int32], y: NDArray[np.int32], count: int
-) -> NDArray[np.float64]:
-    """How far, in pixels, each point lies above or below the straight course of its line; see `_stray`."""
-    points = np.maximum(np.bincount(at, minlength=count), 1)
-    middle_x, middle_y = (np.bincount(at, v, count) / points for v in (x, y))
-    dx, dy = x - middle_x[at], y - middle_y[at]
-    xx, xy = (np.bincount(at, v, count) for v in (dx * dx, dx * dy))
-    return np.asarray(np.abs(dy - (xy / np.maximum(xx, 1e-9))[at] * dx), np.float64)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Course:
+    """The straight courses of lines, through `middle_x`, `middle_y` with a `slope`: all (count,)."""
+
+    middle_x: NDArray[np.float64]
+    middle_y: NDArray[np.float64]
+    slope: NDArray[np.float64]
+
+    @staticmethod
+    def of(at: NDArray[np.int32], x: NDArray[np.int32], y: NDArray[np.int32], count: int) -> "_Course":
+        """By least squares through the points of each line; see `_stray`."""
+        points = np.maximum(np.bincount(at, minlength=count), 1)
+        middle_x, middle_y = (np.bincount(at, v, count) / points for v in (x, y))
+        dx, dy = x - middle_x[at], y - middle_y[at]
+        xx, xy = (np.bincount(at, v, count) for v in (dx * dx, dx * dy))
+        return _Course(middle_x, middle_y, xy / np.maximum(xx, 1e-9))
+
+    def off(self, at: NDArray[np.int32], x: NDArray[np.int32], y: NDArray[np.int32]) -> NDArray[np.float64]:
+        """(N,) by how many pixels each point lies above or below its line's course."""
+        start = self.middle_y - self.slope * self.middle_x
+        return np.asarray(np.abs(y - start[at] - self.slope[at] * x), np.float64)
 
 
 def _is_thin(

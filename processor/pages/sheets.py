@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from processor.pages.scaling import halved, resize
 from processor.records import Gray
 
 Corners = NDArray[np.float64]
@@ -51,8 +52,10 @@ def find_sheet(gray: Gray) -> Corners | None:
     height, width = gray.shape
     if min(height, width) < SMALLEST:
         return None
-    scale = SIDE / max(height, width)
-    small = cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    small = gray
+    while max(small.shape) > 2 * SIDE:
+        small = halved(small)
+    small = resize(small, SIDE / max(small.shape))
     paper = np.asarray(cv2.morphologyEx(small, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8)), np.uint8)
     if not _framed(paper):
         return None
