@@ -5,19 +5,20 @@ from typing import Annotated
 import typer
 
 from processor.commands.options import Quiet, SettingsFile
+from processor.commands.parser import Program
 from processor.commands.parsing import looking, reading, tending
 from processor.commands.program import run_program
 
 # Every command imports its own code when it runs: `processor --help` must not wait for torch or pandas.
 
-app = typer.Typer(
+app = Program(
     help="Reads handwritten numbers off scanned forms: an inbox folder in, a database you can query out.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-config = typer.Typer(help="Show the settings in force, or write a fresh settings file.", no_args_is_help=True)
+config = Program(help="Show the settings in force, or write a fresh settings file.", no_args_is_help=True)
 
 app.command()(reading.run)
 app.command()(reading.read)

@@ -15,6 +15,7 @@ from pydantic_settings import (
 )
 
 from processor.errors import BadSettings
+from processor.plain_words import in_plain_words
 
 FILE_NAME = "settings.toml"
 FILE_VARIABLE = "PROCESSOR_SETTINGS"
@@ -312,6 +313,7 @@ def _parse(section: str, key: str, text: str) -> Any:
 
 def _explain(error: ValidationError, origins: dict[str, str]) -> str:
     lines = []
+    wrong: dict[str, list[str]] = {}
     for fault in error.errors():
         where = ".".join(str(part) for part in fault["loc"][:2])
         origin = origins.get(where, "")
@@ -319,9 +321,19 @@ def _explain(error: ValidationError, origins: dict[str, str]) -> str:
             known = ", ".join(_section_of(Settings.model_fields[str(fault["loc"][0])]))
             lines.append(f"{origin}: there is no setting {where}; this section has {known}.")
         else:
-            why = fault["msg"].removeprefix("Value error, ")
-            lines.append(f"{origin}: {where} = {fault['input']!r} is refused: {why}.")
+            why = wrong.setdefault(f"{origin}: {where} = {fault['input']!r}", [])
+            why.append(_what_is_right(where) or in_plain_words(fault["msg"]))
+    # Of a value that may be of two kinds, each says what would be right.
+    lines += [f"{what} is refused: {', or '.join(dict.fromkeys(why))}." for what, why in wrong.items()]
     return "\n".join(dict.fromkeys(lines))
+
+
+def _what_is_right(where: str) -> str | None:
+    """What a setting may be, where that is checked by a pattern nobody wants to read; else `None`."""
+    section, _, key = where.partition(".")
+    field = _section_of(Settings.model_fields[section])[key]
+    is_pattern = any(getattr(rule, "pattern", None) for rule in field.metadata)
+    return f"it should be {field.description}" if is_pattern else None
 
 
 def _remedy(file: Path | None) -> str:

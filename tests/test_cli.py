@@ -53,6 +53,31 @@ def test_help_tells_the_defaults(call: Call) -> None:
     assert "readings" in call("export", "--help")[1]
 
 
+@pytest.mark.parametrize("command", ["run", "config", "config init", "status"])
+def test_a_flag_is_told_without_a_type(call: Call, command: str) -> None:
+    out = call(*command.split(), "--help")[1]
+    assert "<bool>" not in out
+    assert "--help" in out
+    assert "FILE" in out or command == "config"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["results", "--status", "foo"],
+            "'--status': 'foo' is not one of 'accepted', 'review', 'corrected'.",
+        ),
+        (["run", "--workers", "x"], "'--workers': it should be a whole number"),
+        (["run", "--workers", "0"], "'--workers': it should be 1 or more"),
+    ],
+)
+def test_a_wrong_value_is_said_in_plain_words(call: Call, arguments: list[str], said: str) -> None:
+    code, _, err = call(*arguments)
+    assert code == Exit.BAD_COMMAND
+    assert f"Invalid value for {said}" in re.sub(r"[│\s]+", " ", err)
+
+
 def test_every_command_takes_settings_and_quiet() -> None:
     def leaves(group: object) -> list[object]:
         commands = getattr(group, "commands", None)

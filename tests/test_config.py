@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from processor.errors import Exit
+from processor.settings import shipped_archive
 from tests.conftest import Call
 
 
@@ -20,7 +21,10 @@ def test_config_show_tells_where_each_value_comes_from(
     assert rows["limits.max_pages"] == ["7", str(home / "settings.toml")]
     assert rows["review.port"] == ["9000", "PROCESSOR_REVIEW__PORT"]
     assert rows["outputs.annotated"] == ['"jpg"', "default"]
+    shipped = shipped_archive()
+    assert rows["paths.models_archive"] == [f'"{shipped}"', "came", "with", "the", "program"]
     document = json.loads(call("config", "show", "--json")[1])
+    assert document["settings"]["paths.models_archive"]["value"] == str(shipped)
     assert document["settings"]["limits.max_pages"] == {"value": 7, "origin": str(home / "settings.toml")}
     assert document["file"] == str(home / "settings.toml")
 

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -59,6 +61,39 @@ def test_a_query_can_only_read(call: Call, sql: str) -> None:
 
 
 @pytest.mark.usefixtures("stored")
+def test_json_is_asked_for_as_everywhere(call: Call) -> None:
+    for command in (["query", "SELECT id FROM scans"], ["export", "scans"], ["results"]):
+        code, out, _ = call(*command, "--json")
+        assert (code, out) == (0, call(*command, "--format", "json")[1])
+        assert call(*command, "--json", "--format", "json") == (0, out, "")
+        code, out, err = call(*command, "--json", "--format", "csv")
+        assert (code, out) == (Exit.BAD_COMMAND, "")
+        assert "--format csv" in err
+
+
+@pytest.mark.usefixtures("stored")
+def test_a_refusal_ends_with_one_full_stop(call: Call) -> None:
+    """SQLite ends this one with a full stop of its own."""
+    _, _, err = call("query", "SELECT 1; SELECT 2")
+    assert "You can only execute one statement at a time.\n" in err
+
+
+def test_a_table_without_rows_keeps_its_types(call: Call, stored: Path) -> None:
+    filled = {"corrections": "INSERT INTO corrections (at) VALUES ('2026-03-01 12:00:00.000000')"}
+    for table in ("corrections", "scans"):
+        call("export", table, "-o", f"{table}.parquet")
+        whole = pd.read_parquet(stored / f"{table}.parquet")
+        with closing(sqlite3.connect(stored / "results" / "results.db")) as connection, connection:
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute(filled.get(table, "DELETE FROM scans"))
+        call("export", table, "-o", f"{table}.parquet")
+        assert pd.read_parquet(stored / f"{table}.parquet").dtypes.to_dict() == whole.dtypes.to_dict()
+    types = whole.dtypes.astype(str)  # of `scans`
+    assert types[["id", "seconds", "file"]].tolist() == ["Int64", "Float64", "string"]
+    assert types["finished_at"] == "datetime64[us, UTC]"
+
+
+@pytest.mark.usefixtures("stored")
 def test_two_columns_of_one_name_are_a_wrong_command(call: Call) -> None:
     code, _, err = call("query", "SELECT id, id FROM scans", "--format", "csv")
     assert code == Exit.BAD_COMMAND
@@ -90,6 +125,17 @@ def test_every_table_is_exported_whole(call: Call, stored: Path, table: str) -> 
     assert len(json.loads(call("export", table, "--format", "json")[1])) == counted
     call("export", table, "-o", f"{table}.parquet")
     assert len(pd.read_parquet(stored / f"{table}.parquet")) == counted
+
+
+def test_what_is_json_in_the_database_is_json_in_a_cell(call: Call, stored: Path) -> None:
+    with closing(sqlite3.connect(stored / "results" / "results.db")) as connection, connection:
+        connection.execute('UPDATE models SET manifest = \'{"name": "cnn-ä", "sizes": [1]}\'')
+    (row,) = csv.DictReader(io.StringIO(call("export", "models")[1]))
+    assert json.loads(row["manifest"]) == {"name": "cnn-ä", "sizes": [1]}
+    call("export", "models", "-o", "models.parquet")
+    assert pd.read_parquet(stored / "models.parquet")["manifest"].tolist() == [row["manifest"]]
+    (row,) = json.loads(call("export", "models", "--json")[1])
+    assert row["manifest"]["sizes"] == [1]
 
 
 @pytest.mark.usefixtures("stored")

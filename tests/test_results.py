@@ -13,7 +13,10 @@ import pytest
 
 from processor.commands.results import parse_since
 from processor.errors import BadCommand, Exit
+from processor.intake.queue import claim, enqueue, finish
+from processor.results.database import open_database
 from tests.conftest import Call
+from tests.sample_readings import a_number, a_page, a_result
 from tests.stored_scans import NASTY, NOW
 
 
@@ -65,6 +68,30 @@ def test_results_are_filtered(call: Call, options: list[str], texts: list[str]) 
     code, out, _ = call("results", *options, "--format", "csv")
     assert code == 0
     assert sorted(row["digits"] for row in csv.DictReader(io.StringIO(out))) == sorted(texts)
+
+
+def test_the_folder_that_a_run_was_given_is_found_as_it_was_typed(call: Call, home: Path) -> None:
+    (home / "results").mkdir()
+    database = open_database(f"sqlite:///{home / 'results' / 'results.db'}")
+    for number, place in enumerate(("a/x.png", "b/x.png", "b/deep/a/x.png")):
+        folder, _, file = place.partition("/")
+        sha256 = f"{number}" * 64
+        enqueue(database, source=home / folder, file=file, sha256=sha256, bytes=9, now=NOW)
+        job = claim(database, NOW, 60)
+        assert job is not None
+        finish(database, job, a_result(a_page(a_number(f"{number}"))), NOW)
+    database.dispose()
+    for pattern, digits in {
+        "a/*": {"0", "2"},  # Of the folder here, and of any of that name below an inbox.
+        "./a/x.png": {"0"},
+        "b/x*": {"1"},
+        "b/*": {"1", "2"},
+        f"{home}/b/deep/*": {"2"},
+        "*/x.png": {"0", "1", "2"},
+        "home/a/*": set(),
+    }.items():
+        found = json.loads(call("results", "--file", pattern, "--json")[1])
+        assert {row["digits"] for row in found} == digits, pattern
 
 
 @pytest.mark.usefixtures("stored")

@@ -139,6 +139,25 @@ def test_a_value_out_of_range_is_refused_with_its_name_and_value(name: str, valu
 
 
 @pytest.mark.usefixtures("home")
+@pytest.mark.parametrize(
+    ("name", "value", "right"),
+    [
+        ("workers.count", 0, "it should be 1 or more, or it should be 'auto'"),
+        ("workers.count", "x", "it should be a whole number, or it should be 'auto'"),
+        ("paths.inbox", 3, "it should be a path"),
+        ("intake.ignore", "x", "it should be a list"),
+        ("intake.rescan_seconds", 0, "it should be above 0"),
+        ("outputs.annotated", "gif", "it should be 'jpg', 'png' or 'none'"),
+        ("recognition.device", "gpu", "it should be cpu, cuda, cuda:N or auto"),
+        ("recognition.model", "", "it should not be empty"),
+    ],
+)
+def test_what_would_be_right_is_said_in_plain_words(name: str, value: object, right: str) -> None:
+    with pytest.raises(BadSettings) as caught:
+        load(flags={name: value})
+    assert str(caught.value).startswith(f"flag: {name} = {value!r} is refused: {right}.")
+
+
 def test_an_unknown_variable_is_refused_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROCESSOR_LIMITZ__MAX_PAGES", "3")
     assert "PROCESSOR_LIMITZ__MAX_PAGES names no section" in refusal()

@@ -3,11 +3,12 @@
 import typer
 
 from processor.commands.options import Quiet, SettingsFile
+from processor.commands.parser import Program
 from processor.commands.parsing import tending
 from processor.commands.program import run_program
 from training.commands import archiving, fetching, fitting, judging, strips
 
-app = typer.Typer(
+app = Program(
     help="Trains the models that read digits, judges them, and puts them into service.",
     no_args_is_help=True,
     add_completion=False,

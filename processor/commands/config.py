@@ -29,6 +29,11 @@ def show(settings: LoadedSettings, *, as_json: bool) -> None:
         for section, content in settings.values.model_dump(mode="json").items()
         for key, value in content.items()
     }
+    origins = dict(settings.origins)
+    if settings.models_archive != settings.base / settings.values.paths.models_archive:
+        # There is no such folder here: the models that came with the program are used.
+        values["paths.models_archive"] = str(settings.models_archive)
+        origins["paths.models_archive"] = "came with the program"
     # What is shown is sent to others who are to help.
     values["database.url"] = without_password(values["database.url"])
     if as_json:
@@ -37,12 +42,12 @@ def show(settings: LoadedSettings, *, as_json: bool) -> None:
                 "file": str(settings.file.resolve()) if settings.file else None,
                 "folder": str(settings.base),
                 "settings": {
-                    name: {"value": value, "origin": settings.origins[name]} for name, value in values.items()
+                    name: {"value": value, "origin": origins[name]} for name, value in values.items()
                 },
             }
         )
         return
-    rows = ((name, _toml(value), settings.origins[name]) for name, value in values.items())
+    rows = ((name, _toml(value), origins[name]) for name, value in values.items())
     print_table(("setting", "value", "from"), rows)
 
 

@@ -50,6 +50,20 @@ TableForm = Annotated[
 ]
 
 
+JsonRows = Annotated[bool, typer.Option("--json", help="The same as `--format json`.")]
+
+
+def form_of(form: StrEnum | None, as_json: bool) -> str | None:
+    """The format asked for by `--format` or by `--json`. Raises BadCommand where they differ."""
+    if not as_json:
+        return form
+    if form not in (None, TableFormat.JSON):
+        from processor.errors import BadCommand
+
+        raise BadCommand(f"--json and --format {form} ask for two formats.", "Give one of them.")
+    return TableFormat.JSON
+
+
 def settings_of(context: typer.Context, file: Path | None, **flags: Any) -> "LoadedSettings":
     """The settings that this command was given, or the whole program; `flags` win, but for None.
 

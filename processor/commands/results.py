@@ -1,5 +1,6 @@
 """`processor results`, `query`, `export` and `show`: what was read, out of the database."""
 
+import json
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,6 +29,7 @@ _AGO = re.compile(r"(\d+)\s*([mhdw])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _FILE_FORMATS = ("csv", "json", "parquet")
 _WORKBOOKS = (".xlsx", ".xls", ".ods")
+_FRAME_TYPES = {int: "Int64", float: "Float64", bool: "boolean", datetime: "datetime64[us, UTC]"}
 
 COPIES = 5
 """So many scans that hold the same as others are named."""
@@ -89,11 +91,14 @@ def export(
         raise BadCommand(f"There is no table {name!r}.", f"Export one of {', '.join(known)}.")
     with _closing(open_read_only(settings.database_url)) as database, reading(database) as connection:
         columns = [column.name for column in known[name].columns]
+        types = [_FRAME_TYPES.get(_python_type(column), "string") for column in known[name].columns]
         rows = [tuple(row) for row in connection.execute(select(known[name]).order_by(*_order(columns)))]
+    if form != "json":
+        rows = [tuple(_as_text(value) for value in row) for row in rows]
     # Parquet has a type for moments; the others write them as everybody reads them.
     if form != "parquet":
-        rows = [tuple(jsonable(value) for value in row) for row in rows]
-    _write(_frame(columns, rows), form, output, words)
+        rows, types = [tuple(jsonable(value) for value in row) for row in rows], []
+    _write(_frame(columns, rows, types), form, output, words)
 
 
 def show(settings: LoadedSettings, file: str, *, as_json: bool, save: Path | None, words: Words) -> None:
@@ -152,13 +157,37 @@ def _order(columns: Sequence[str]) -> list[Any]:
     return [column(name) for name in wanted if name in columns]
 
 
-def _frame(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> "pd.DataFrame":
-    """Rows as a frame whose columns keep their types where values are missing: 7 stays 7, not 7.0."""
+def _as_text(value: Any) -> Any:
+    """JSON as text, where a cell can hold nothing else."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
+
+
+def _python_type(column: Any) -> type:
+    """What a column holds in Python; JSON, which has no one type there, is text."""
+    kind = column.type
+    try:
+        return getattr(kind, "impl_instance", kind).python_type  # type: ignore[no-any-return]
+    except NotImplementedError:
+        return str
+
+
+def _frame(
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], types: Sequence[str] = ()
+) -> "pd.DataFrame":
+    """Rows as a frame whose columns keep their types where values are missing: 7 stays 7, not 7.0.
+
+    Without `types` they are those of the values; a column that has none is of no type.
+    """
     import pandas as pd
 
     if len(set(columns)) < len(columns):
         raise BadCommand("Two columns have the same name.", "Name them apart with AS.")
-    return pd.DataFrame({name: pd.array([row[index] for row in rows]) for index, name in enumerate(columns)})
+    known: Sequence[Any] = types or [
+        None if any(row[i] is not None for row in rows) else "object" for i in range(len(columns))
+    ]
+    values = ([row[index] for row in rows] for index in range(len(columns)))
+    told = zip(columns, values, known, strict=True)
+    return pd.DataFrame({name: pd.array(held, dtype=dtype) for name, held, dtype in told})
 
 
 def _write(frame: "pd.DataFrame", form: str, output: Path | None, words: Words) -> None:

@@ -161,7 +161,7 @@ def refusal_of(error: DBAPIError) -> BadCommand | None:
     if not state or state.startswith((*_MAY_PASS, *_DAMAGED)):
         return None
     remedy = "Write one SELECT." if state == _SYNTAX else "The tables are in the documentation."
-    return BadCommand(f"The query is refused: {_said(error)}.", remedy)
+    return BadCommand(f"The query is refused: {_said(error).rstrip('.')}.", remedy)
 
 
 def pattern_of(glob: str) -> str:

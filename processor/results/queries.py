@@ -8,6 +8,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from glob import escape
+from os.path import normpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -256,18 +258,23 @@ def _scans_by_state(connection: Connection) -> dict[str, int]:
 def _matches(glob: str, engine: Engine) -> ColumnElement[bool]:
     """Shell patterns are no SQL; both databases know regular expressions (SQLite through Python's)."""
     name = stored_name(glob)
-    # The match is a search: fnmatch gives an end to the pattern, but no start.
-    patterns = (name, f"*/{name}")
+    wanted: list[tuple[ColumnElement[str], str]] = [(scans.c.file, name), (scans.c.file, f"*/{name}")]
+    if "/" in name:
+        # As a shell has it, from the folder one stands in: that of a scan is no part of its file.
+        path = name if name[0] == "/" else f"{escape(stored_name(str(Path.cwd())))}/{name}"
+        wanted.append((scans.c.source + "/" + scans.c.file, normpath(path)))
     if postgresql.is_server(engine):
-        return or_(*(scans.c.file.regexp_match(postgresql.pattern_of(p)) for p in patterns))
-    return or_(*(scans.c.file.regexp_match("^" + fnmatch.translate(p)) for p in patterns))
+        return or_(*(text.regexp_match(postgresql.pattern_of(p)) for text, p in wanted))
+    # The match is a search: fnmatch gives an end to the pattern, but no start.
+    return or_(*(text.regexp_match("^" + fnmatch.translate(p)) for text, p in wanted))
 
 
 def _refusal(error: DBAPIError) -> BadCommand:
     writes = getattr(error.orig, "sqlite_errorname", "") in {"SQLITE_AUTH", "SQLITE_READONLY"}
     if writes:
         return BadCommand("A query may only read; this statement would do more.", "Write a SELECT.")
-    return BadCommand(f"The query is refused: {error.orig}.", "The tables are in the documentation.")
+    said = str(error.orig).rstrip(".")
+    return BadCommand(f"The query is refused: {said}.", "The tables are in the documentation.")
 
 
 def _fields(rows: Any) -> list[Fields]:

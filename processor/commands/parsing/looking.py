@@ -6,7 +6,17 @@ from typing import Annotated
 
 import typer
 
-from processor.commands.options import Json, OutputFile, Quiet, SettingsFile, TableForm, settings_of, words_of
+from processor.commands.options import (
+    Json,
+    JsonRows,
+    OutputFile,
+    Quiet,
+    SettingsFile,
+    TableForm,
+    form_of,
+    settings_of,
+    words_of,
+)
 
 
 class FileFormat(StrEnum):
@@ -61,6 +71,7 @@ def results(
         ),
     ] = None,
     form: TableForm = None,
+    as_json: JsonRows = False,
     output: OutputFile = None,
     settings: SettingsFile = None,
     quiet: Quiet = False,
@@ -68,14 +79,15 @@ def results(
     """Print the numbers that were read, a row each."""
     from processor.commands.results import results
 
-    loaded = settings_of(context, settings)
-    results(loaded, file, status, since, form=form, output=output, words=words_of(context, quiet))
+    loaded, words, wanted = settings_of(context, settings), words_of(context, quiet), form_of(form, as_json)
+    results(loaded, file, status, since, form=wanted, output=output, words=words)
 
 
 def query(
     context: typer.Context,
     sql: Annotated[str, typer.Argument(metavar="SELECT", help="SQL that reads.", show_default=False)],
     form: TableForm = None,
+    as_json: JsonRows = False,
     output: OutputFile = None,
     settings: SettingsFile = None,
     quiet: Quiet = False,
@@ -83,7 +95,8 @@ def query(
     """Run read-only SQL on the results, as `SELECT file, digits FROM readings WHERE confidence < 0.9`."""
     from processor.commands.results import query
 
-    query(settings_of(context, settings), sql, form=form, output=output, words=words_of(context, quiet))
+    words, wanted = words_of(context, quiet), form_of(form, as_json)
+    query(settings_of(context, settings), sql, form=wanted, output=output, words=words)
 
 
 def export(
@@ -102,6 +115,7 @@ def export(
             "--format", help="How the rows are written.", show_default="as the output's suffix says, or csv"
         ),
     ] = None,
+    as_json: JsonRows = False,
     output: OutputFile = None,
     settings: SettingsFile = None,
     quiet: Quiet = False,
@@ -109,7 +123,8 @@ def export(
     """Write a whole table or view of the database to a file."""
     from processor.commands.results import export
 
-    export(settings_of(context, settings), table, form=form, output=output, words=words_of(context, quiet))
+    words, wanted = words_of(context, quiet), form_of(form, as_json)
+    export(settings_of(context, settings), table, form=wanted, output=output, words=words)
 
 
 def show(
