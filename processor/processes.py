@@ -1,8 +1,10 @@
 """Whether a process that left word of itself has ended."""
 
 import os
+import secrets
 import socket
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 import psutil
 
@@ -11,8 +13,14 @@ _CLOCK_SLACK = timedelta(seconds=1)
 
 
 def own_name() -> str:
-    """This process as the records name it: `host:number`."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+    """This process as the records name it: `host:number:mark`; no other that has its number has its mark."""
+    number = os.getpid()
+    return f"{socket.gethostname()}:{number}:{_mark(number)}"
+
+
+@cache
+def _mark(number: int) -> str:  # noqa: ARG001  (a fork of this process has a mark of its own)
+    return secrets.token_hex(4)
 
 
 def has_ended(host: str, number: int, seen: datetime | None = None) -> bool | None:
@@ -33,9 +41,12 @@ def has_ended(host: str, number: int, seen: datetime | None = None) -> bool | No
 
 
 def is_dead(name: str) -> bool:
-    """Whether the process `host:number` has ended for sure: of another machine's, nobody here knows.
+    """Whether the process `host:number:mark` has ended for sure: of another machine's, nobody here knows.
 
-    Only its number is looked at: a clock that was set would make a living process one that began later.
+    One that had the number of this process is gone: in a container, each run has that of the one before. Of
+    others only the number is looked at: a clock that was set would make a living one that began later.
     """
-    host, _, number = name.rpartition(":")
+    host, number, mark = [*name.split(":"), ""][:3]
+    if (host, int(number)) == (socket.gethostname(), os.getpid()):
+        return mark != _mark(os.getpid())
     return has_ended(host, int(number)) is True

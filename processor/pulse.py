@@ -22,7 +22,7 @@ BEAT_SECONDS = 5.0
 
 SILENT_SECONDS = 90.0
 """A loop that shows no sign for so long does not work. One that does can be held up between two beats by a
-locked database (a transaction waits up to 30 s for another program), or by the hashing of a large file."""
+locked database (a transaction waits up to 30 s for another program); large files are hashed beat by beat."""
 
 FORGOTTEN = timedelta(hours=1)
 """A run on another machine, whose processes cannot be asked, is taken for ended after such a silence."""
@@ -41,6 +41,9 @@ class DaemonState(StrEnum):
 _TOLD_AT_ONCE = {DaemonState.STARTING, DaemonState.PAUSED, DaemonState.STOPPING}
 
 Facts = Mapping[str, Any]
+
+ENDED = "ended"
+"""The fact that a run leaves which a fault ended: why."""
 
 
 class Observer(Protocol):
@@ -104,6 +107,12 @@ class Pulse:
             connection.execute(delete(daemons).where(daemons.c.id == self._id))
             self._id = None
 
+    def fail(self, message: str) -> None:
+        """Leaves word of why the run ends, for whoever finds its row without its process."""
+        self._manager.tell(STOPPING="1", STATUS=message)
+        with suppress(Transient, BadDatabase):
+            self._write({ENDED: message})
+
     def _write(self, facts: Facts) -> None:
         sign = {"beat_at": datetime.now(UTC), "state": self._state.value, "facts": dict(facts)}
         with writing(self._database) as connection:
@@ -126,6 +135,14 @@ class Sign:
     state: DaemonState
     facts: Facts
     lives: bool | None
+
+    @property
+    def end(self) -> str | None:
+        """How it ended, where its process is gone."""
+        if self.lives is not False:
+            return None
+        why = self.facts.get(ENDED)
+        return f"ended: {why}" if why else "ended without a word"
 
     def silent(self, now: datetime) -> bool:
         """Whether its loop has not turned for longer than honest work can take."""

@@ -11,9 +11,13 @@ from typing import Any
 import pytest
 from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGrouper
 
+from processor.engines.tasks import ScanTask
 from processor.intake.arrivals import Arrivals, Place
+from processor.intake.folders import TRUSTED
 from processor.intake.pace import HINT_PAUSE_SECONDS
 from processor.intake.sweep import Found
+from processor.mounts import file_system
+from processor.records import ScanResult
 from processor.results.queries import Summary
 from processor.settings import Intake
 from tests.stand_ins import drop
@@ -234,6 +238,54 @@ def test_nothing_is_told_twice_until_it_changes_or_was_moved_away(tmp_path: Path
     assert names(inbox.here()) == ["a.png"]
     drop(tmp_path, "a.png", "1 2")
     assert names(inbox.here()) == ["a.png"]
+
+
+@pytest.fixture
+def trusted(tmp_path: Path) -> Path:
+    """A folder on a file system whose inodes and times of change are what they seem."""
+    if file_system(tmp_path) not in TRUSTED:
+        pytest.skip(f"{tmp_path} is on {file_system(tmp_path)}")
+    return tmp_path
+
+
+def replaced(path: Path, content: str) -> None:
+    """Another file takes the place of one, with its size and its time of change."""
+    facts = path.stat()
+    other = drop(path.parent, f".{path.name}", content)
+    os.utime(other, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    other.replace(path)
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (facts.st_size, facts.st_mtime_ns)
+
+
+def test_a_file_that_takes_anothers_place_is_new_whatever_its_size_and_time(trusted: Path) -> None:
+    inbox = arrivals(trusted)
+    path = drop(trusted, "a.png", "1")
+    assert names(inbox.here()) == ["a.png"]
+    replaced(path, "2")
+    assert names(inbox.here()) == ["a.png"]
+    assert names(inbox.here()) == []
+    facts = path.stat()
+    path.write_text("3")
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    assert names(inbox.here()) == ["a.png"], "its inode is the same, and its ctime is not"
+
+
+def test_what_takes_the_place_of_a_scan_while_that_is_read_does_not_wait(house: House, trusted: Path) -> None:
+    assert house.inbox.is_relative_to(trusted)
+    path = drop(house.inbox, "a.png", "1")
+    read = house.read
+
+    def read_and_replace(task: ScanTask) -> ScanResult:
+        result = read(task)
+        if path.read_text() == "1":
+            replaced(path, "2")
+        return result
+
+    house.read = read_and_replace
+    visitor = Visitor(house, lambda: visitor.wait_for(lambda: len(house.heard.ends) == 2))
+    assert outcome(visitor.watch()) == {"seen": 2, "done": 2}
+    assert house.numbers() == [("a.png", "1"), ("a.png", "2")]
+    assert list(house.inbox.iterdir()) == []
 
 
 def test_what_lies_in_a_folder_that_was_away_for_a_while_is_not_new(tmp_path: Path) -> None:

@@ -322,6 +322,7 @@ def test_results_that_cannot_be_written_are_refused_at_the_start(home: Path, pag
         ("[limits]\nmin_free_mb = 1e12\n", Exit.BAD_SETTINGS, "limits.min_free_mb asks for"),
         ("[paths]\ninbox = 'results/inbox'\n", Exit.BAD_SETTINGS, "lie one inside the other"),
         ("[paths]\nresults = 'inbox/results'\n", Exit.BAD_SETTINGS, "lie one inside the other"),
+        ("[database]\nurl = 'sqlite:///inbox/own/r.db'\n", Exit.BAD_SETTINGS, "lies in the inbox"),
         ("[paths]\nresults = 'settings.toml'\n", Exit.BAD_SETTINGS, "paths.results"),
         ("[paths]\ninbox = 'settings.toml'\n", Exit.BAD_SETTINGS, "paths.inbox"),
         ("[recognition]\nmodel = 'nothing'\n", Exit.NO_MODEL, "There is no model 'nothing'"),

@@ -4,7 +4,7 @@ import hashlib
 import io
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,13 +17,11 @@ from processor.fingerprints import meanwhile, refuse_large, sha256_of, stand_in,
 from processor.intake.queue import enqueue
 from processor.pulse import DaemonState, Facts, Pulse
 from processor.results.database import reading
-from processor.results.findings import Holdings, Kind
+from processor.results.findings import Kind
 from processor.results.publish import move_original
-from processor.results.repair import mend
-from processor.results.verification import Verification
 from processor.settings import Limits, load
 from tests.stand_ins import drop
-from tests.text_house import House, Visitor, outcome
+from tests.text_house import House, Visitor, originals_off, outcome
 
 MEGABYTE = 1_000_000
 
@@ -40,18 +38,6 @@ def rows(house: House) -> list[tuple[str, str, str | None, str]]:
     with reading(house.database) as connection:
         found = connection.exec_driver_sql("SELECT file, state, error, sha256 FROM scans ORDER BY id")
         return [(row.file, row.state, row.error, row.sha256) for row in found]
-
-
-def originals_off(house: House, *, repair: bool = False) -> list[Kind]:
-    """What is off with originals, and, with `repair`, mended; the stand-in's tables are no tables of ours."""
-    holdings = Holdings(database=house.database, inbox=house.inbox, results=house.results)
-    look = Verification(
-        holdings, staging=house.results / ".staging", stale=timedelta(days=1), pause_seconds=0
-    ).look()
-    found = [finding for finding in look.findings if finding.kind not in {Kind.CSV, Kind.NUMBERS}]
-    if repair:
-        assert all(mend(holdings, finding, lambda: None) for finding in found)
-    return [finding.kind for finding in found]
 
 
 def try_again() -> Exit:
@@ -170,7 +156,7 @@ class Beats:
         self.count = 0
         self.at: dict[int, Callable[[], object]] = {}
 
-    def observe(self, state: DaemonState, facts: Facts, at: datetime) -> None:  # noqa: ARG002
+    def observe(self, state: DaemonState, facts: Facts, at: datetime) -> None:
         self.count += 1
         self.at.get(self.count, lambda: None)()
 
@@ -225,9 +211,7 @@ def test_a_file_that_is_written_to_for_ever_is_not_read_for_ever(monkeypatch: py
     assert sha256_of(Endless(), 95) == hashlib.sha256(b"1" * 100).hexdigest()  # type: ignore[arg-type]
 
 
-def test_a_copy_for_which_there_is_no_room_is_not_begun(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_copy_for_which_there_is_no_room_is_not_begun(tmp_path: Path) -> None:
     """Each try would fill the disk that all other scans need."""
     other_disk = Path("/dev/shm")
     if not other_disk.is_dir() or other_disk.stat().st_dev == tmp_path.stat().st_dev:

@@ -7,6 +7,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 import psutil
+import pytest
 
 from processor.processes import has_ended, is_dead, own_name
 
@@ -33,6 +34,23 @@ def test_its_number_may_be_that_of_a_later_one() -> None:
     assert is_dead(own_name()) is False
 
 
+@pytest.mark.parametrize("mark", ["", ":0badcafe"])
+def test_who_had_the_number_of_this_process_is_gone(mark: str) -> None:
+    """In a container each run has the number of the one before, whose scans waited for a minute."""
+    assert is_dead(f"{HERE}:{os.getpid()}{mark}") is True
+
+
+def test_a_fork_is_another_process() -> None:
+    ours, (read, write) = own_name(), os.pipe()
+    if (child := os.fork()) == 0:
+        os.write(write, own_name().encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    theirs = os.read(read, 1000).decode()
+    assert ours.split(":")[2] != theirs.split(":")[2]
+    assert is_dead(theirs) is True
+
+
 def test_of_another_machine_nobody_here_knows() -> None:
     assert has_ended("another.host", os.getpid(), datetime.now(UTC)) is None
-    assert is_dead(f"another.host:{os.getpid()}") is False
+    assert is_dead(f"another.host:{os.getpid()}:0badcafe") is False

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, delete, insert
 
+from processor.commands.assembly import under_care
+from processor.errors import BadModel
 from processor.notices import ServiceManager
 from processor.pulse import FORGOTTEN, SILENT_SECONDS, DaemonState, Facts, Pulse, Sign, signs, told
 from processor.results.database import open_database, writing
 from processor.results.schema import daemons
+from tests.sample_readings import a_page, a_result
+from tests.stand_ins import SerialEngine
 
 pytestmark = pytest.mark.databases
 
@@ -64,6 +69,13 @@ def a_row(database: Engine, **given: Any) -> None:
         connection.execute(insert(daemons), {**row, "state": "watching", "facts": {}, **given})
 
 
+class Nothing:
+    """Has no scan in its keeping."""
+
+    def give_back(self) -> None:
+        """Gives nothing back."""
+
+
 def the_sign(database: Engine) -> Sign:
     (sign,) = signs(database)
     return sign
@@ -85,6 +97,20 @@ def test_a_run_has_a_row_from_its_start_to_its_end(database: Engine) -> None:
     assert (the_sign(database).state, the_sign(database).facts) == (WATCHING, {"waiting": 3})
     assert the_sign(database).started_at == sign.started_at
     pulse.end()
+    assert signs(database) == []
+
+
+def test_a_run_that_a_fault_ended_leaves_its_reason(database: Engine) -> None:
+    pulse = Pulse(database, once=False)
+    engine = SerialEngine(lambda _: a_result(a_page()))
+    with pytest.raises(BadModel), under_care(engine, Nothing(), pulse):  # type: ignore[arg-type]
+        raise BadModel("There is no model.", "Publish one.")
+    sign = the_sign(database)
+    assert (sign.lives, sign.end) == (True, None)
+    ended = replace(sign, lives=False)
+    assert ended.end == "ended: There is no model. Publish one."
+    with under_care(engine, Nothing(), pulse):  # type: ignore[arg-type]
+        pass
     assert signs(database) == []
 
 

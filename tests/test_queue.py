@@ -37,6 +37,7 @@ from processor.intake.queue import (
     retry,
 )
 from processor.intake.standing import Standing, next_due, standings
+from processor.processes import own_name
 from processor.records import Box, DigitReading, NumberReading, ScanState, Status
 from processor.results.database import open_database, reading, writing
 from processor.results.ledger import PublishedFile, UsedModel
@@ -232,7 +233,7 @@ class TestClaim:
         (row,) = rows(engine)
         assert (row.state, row.attempts, row.started_at) == ("running", 1, NOW)
         assert row.leased_until == later(LEASE)
-        assert row.worker.endswith(f":{os.getpid()}")
+        assert row.worker == own_name()
 
     def test_only_from_the_folders_asked_for(self, engine: Engine) -> None:
         show(engine, "a.png", "a", source=Path("/one"))
@@ -316,22 +317,25 @@ class TestLease:
         show(engine, "a.png")
         show(engine, "b.png", "b")
         show(engine, "c.png", "c")
-        for _ in range(3):
+        show(engine, "d.png", "d")
+        for _ in range(4):
             taken(engine)
         here = socket.gethostname()
         ended = subprocess.Popen(["true"])
         ended.wait()
-        # Its own process lives; of a process of another machine nothing is known.
+        # Its own process lives, not one of before that had its number; of another machine nothing is known.
         holders = {
             "a.png": f"{here}:{ended.pid}",
-            "b.png": f"{here}:{os.getpid()}",
+            "b.png": own_name(),
             "c.png": f"elsewhere:{ended.pid}",
+            "d.png": f"{here}:{os.getpid()}:0badcafe",
         }
         with writing(engine) as connection:
             for file, worker in holders.items():
                 connection.execute(update(scans).where(scans.c.file == file).values(worker=worker))
-        assert recover(engine, later(1)) == 1
-        assert states(engine) == {"a.png": "queued", "b.png": "running", "c.png": "running"}
+        assert recover(engine, later(1)) == 2
+        expected = {"a.png": "queued", "b.png": "running", "c.png": "running", "d.png": "queued"}
+        assert states(engine) == expected
 
     def test_a_finished_scan_is_not_recovered(self, engine: Engine) -> None:
         show(engine, "a.png")

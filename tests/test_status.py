@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -169,11 +170,13 @@ def test_status_without_a_daemon_says_so(call: Call) -> None:
 
 def test_status_tells_what_ended_what_hangs_and_what_pauses(database: Engine, call: Call) -> None:
     a_daemon(database, pid=ended_process())
+    a_daemon(database, pid=ended_process(), facts={"ended": "There is no model. Publish one."})
     a_daemon(database, beat_at=datetime.now(UTC) - timedelta(days=3), facts={})
     a_daemon(database, host="elsewhere", once=True, state="paused", facts={"paused": "The disk is full."})
     text = call("status")[1]
-    first, second = [line for line in text.splitlines() if line.startswith("daemon")]
+    first, told, second = [line for line in text.splitlines() if line.startswith("daemon")]
     assert "ended without a word" in first
+    assert "ended: There is no model. Publish one.; process" in told
     assert "hangs (watching)" in second
     assert "last sign of life 3 days ago" in second
     assert lines(text)["run --once"].startswith("paused, started")
@@ -230,6 +233,7 @@ SILENT = NOW - timedelta(seconds=SILENT_SECONDS + 1)
         ([a_sign(beat_at=SILENT)], False, "process 7 shows no sign of life since"),
         ([a_sign(beat_at=SILENT, pid=6), a_sign()], False, "process 6 shows no sign"),
         ([a_sign(lives=False)], False, "process 7 ended without a word"),
+        ([a_sign(lives=False, facts={"ended": "No model."})], False, "process 7 ended: No model."),
         ([a_sign(lives=False, pid=6), a_sign()], True, "process 7"),
         ([a_sign(state=DaemonState.PAUSED, facts={"paused": "the disk is full"})], True, "the disk is full"),
         ([a_sign(once=True)], False, "no daemon"),
@@ -253,6 +257,21 @@ def test_health_is_an_exit_code(database: Engine, call: Call) -> None:
     document = json.loads(call("health", "--json")[1])
     assert (document["healthy"], document["state"]) == (True, "watching")
     assert document["beat_at"].endswith("Z")
+
+
+def test_a_daemon_that_goes_on_though_the_disk_is_full_is_not_healthy(
+    database: Engine, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `limits.min_free_mb = 0`; one that pauses until there is room knows of it."""
+    a_daemon(database)
+    usage = shutil.disk_usage("/")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=4096))
+    code, text, _ = call("health")
+    assert (code, "no room is left below" in text) == (1, True)
+    assert json.loads(call("health", "--json")[1])["state"] == "watching"
+    with writing(database) as connection:
+        connection.execute(update(daemons).values(state="paused"))
+    assert call("health")[0] == 0
 
 
 @pytest.mark.parametrize("settings", ["", "[nonsense]\n"])

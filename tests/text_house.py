@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Engine as Database
 
-from processor.commands.start import places, staging
+from processor.commands.start import STAGING, STALE_STAGING, places, staging
 from processor.custody import Custody
 from processor.daemon import Daemon
 from processor.engines.tasks import ScanTask
@@ -17,7 +17,10 @@ from processor.patience import Stop
 from processor.pulse import Pulse
 from processor.records import ScanResult
 from processor.results.database import open_database, reading, writing
+from processor.results.findings import Holdings, Kind
 from processor.results.queries import Summary
+from processor.results.repair import mend
+from processor.results.verification import Verification
 from processor.settings import LoadedSettings, load
 from tests.stand_ins import Memory, SerialEngine, text_reader
 
@@ -113,6 +116,17 @@ def outcome(counts: Summary) -> dict[str, int]:
     """What became of the scans, without the zeros."""
     names = ("seen", "done", "failed", "duplicate", "ignored", "pending")
     return {name: getattr(counts, name) for name in names if getattr(counts, name)}
+
+
+def originals_off(house: House, *, repair: bool = False) -> list[Kind]:
+    """What is off with originals, and, with `repair`, mended; the tables are not those of the product."""
+    holdings = Holdings(database=house.database, inbox=house.inbox, results=house.results)
+    staging = house.results / STAGING
+    look = Verification(holdings, staging=staging, stale=STALE_STAGING, pause_seconds=0).look()
+    found = [finding for finding in look.findings if finding.kind not in {Kind.CSV, Kind.NUMBERS}]
+    if repair:
+        assert all(mend(holdings, finding, lambda: None) for finding in found)
+    return [finding.kind for finding in found]
 
 
 class Visitor:

@@ -115,17 +115,19 @@ def under_care(engine: Engine, custody: Custody, pulse: Pulse) -> Iterator[None]
 
     The sign of life is taken away unless a fault ended it, which it then tells of.
     """
-    well = True
+    fault: DigitInboxError | None = None
     try:
         yield
-    except DigitInboxError:
-        well = False
+    except DigitInboxError as error:
+        fault = error
         raise
     finally:
         engine.close()
         custody.give_back()
-        if well:
+        if fault is None:
             pulse.end()
+        else:
+            pulse.fail(str(fault))
 
 
 @contextmanager

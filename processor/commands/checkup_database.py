@@ -93,9 +93,9 @@ def _runs(engine: Engine) -> Iterator[Check]:
 
 
 def _run(sign: Sign, said: str, *, silent: bool) -> Check:
-    if sign.lives is False:
+    if sign.end is not None:
         remedy = "Its scans are put back by the next run: start it again."
-        return warning("daemon", f"{said}, has ended without a word", remedy)
+        return warning("daemon", f"{said}, {sign.end}", remedy)
     if silent:
         said = f"{said}, has shown no sign of life since {sign.beat_at:%H:%M:%S} UTC"
         return warning("daemon", said, "Look at its log; stop it, and start it again.")

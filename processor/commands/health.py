@@ -1,15 +1,20 @@
 """`processor health`: whether the daemon of these settings works, as an exit code."""
 
+import shutil
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from processor.commands.printing import print_json, print_line
 from processor.errors import DigitInboxError, Exit
-from processor.pulse import Sign, signs, told
+from processor.pulse import DaemonState, Sign, signs, told
 from processor.results.database import open_read_only
 from processor.settings import LoadedSettings
+
+FULL_BYTES = 1_000_000
+"""With less, not even the outputs of one page can be written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,9 +30,10 @@ class Verdict:
 def health(load: Callable[[], LoadedSettings], *, as_json: bool) -> Exit:
     """Prints whether a daemon works here; whatever keeps this from being told, is a reason, too."""
     try:
-        database = open_read_only(load().database_url, older=True)
+        settings = load()
+        database = open_read_only(settings.database_url, older=True)
         try:
-            verdict = judge(signs(database), datetime.now(UTC))
+            verdict = _with_room(judge(signs(database), datetime.now(UTC)), settings.results)
         finally:
             database.dispose()
     except DigitInboxError as error:
@@ -56,10 +62,26 @@ def judge(found: Sequence[Sign], now: datetime) -> Verdict:
         reason = f"{told(living[-1].state, living[-1].facts)} (process {living[-1].pid}, {ago} s ago)"
         return _verdict(living[-1], True, reason)
     if daemons:
-        return _verdict(daemons[-1], False, f"process {daemons[-1].pid} ended without a word.")
+        return _verdict(daemons[-1], False, f"process {daemons[-1].pid} {daemons[-1].end}")
     elsewhere = sorted({sign.host for sign in found if sign.host != here and not sign.once})
     others = f"; one runs on {', '.join(elsewhere)}" if elsewhere else ""
     return Verdict(healthy=False, reason=f"no daemon of these settings runs on {here}{others}.")
+
+
+def _with_room(verdict: Verdict, results: Path) -> Verdict:
+    """The same, unless the disk is full and the daemon does not pause for it: nothing it reads is kept."""
+    if not verdict.healthy or verdict.state == DaemonState.PAUSED:
+        return verdict
+    try:
+        free = shutil.disk_usage(results).free
+    except OSError:
+        return verdict  # the daemon tells of results that are away
+    if free >= FULL_BYTES:
+        return verdict
+    reason = (
+        f"no room is left below {results}: nothing can be written, and limits.min_free_mb pauses nothing."
+    )
+    return replace(verdict, healthy=False, reason=reason)
 
 
 def _verdict(sign: Sign, healthy: bool, reason: str) -> Verdict:

@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from processor.errors import BadCommand, BadSettings
+from processor.errors import BadCommand, BadDatabase, BadSettings
 from processor.intake.arrivals import Place
 from processor.prediction.archive import CURRENT, ModelFolder, find_model
 from processor.processes import has_ended
+from processor.results.address import engine_of, sqlite_file
 from processor.settings import LoadedSettings
 from processor.trust import doubt, lies_within
 
@@ -33,7 +34,8 @@ def check_settings(settings: LoadedSettings) -> None:
 def check_folders(settings: LoadedSettings) -> None:
     """Makes the folders that the settings name by default, and tries the results for real.
 
-    Raises BadSettings where one is missing, not writable, inside the other, or short of space.
+    Raises BadSettings where one is missing, not writable, inside the other, or short of space, and where the
+    database lies in the inbox.
     """
     inbox, results = settings.inbox.resolve(), settings.results.resolve()
     if lies_within(inbox, results) or lies_within(results, inbox):
@@ -42,6 +44,7 @@ def check_folders(settings: LoadedSettings) -> None:
             "annotated pages would be read as scans.",
             "Put them side by side.",
         )
+    _refuse_database_in(inbox, settings.database_url)
     _make(results, "paths.results")
     _try_writing(results)
     free = shutil.disk_usage(results).free / 1e6
@@ -100,6 +103,19 @@ def staging(results: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _refuse_database_in(inbox: Path, url: str) -> None:
+    """Whoever may drop files into the inbox could put another database in its place."""
+    try:
+        file = sqlite_file(engine_of(url))
+    except BadDatabase:
+        return  # whoever opens it tells why that cannot be
+    if file is not None and lies_within(file.parent, inbox):
+        raise BadSettings(
+            f"database.url = {url} lies in the inbox {inbox}: whoever drops scans there could replace it.",
+            "Put it elsewhere, or leave it out: it lies in the results then.",
+        )
 
 
 def _is_left_behind(folder: Path) -> bool:

@@ -98,8 +98,8 @@ def _of_runs(runs: Sequence[Sign], now: datetime) -> Iterator[Line]:
     for sign in runs:
         what = "run --once" if sign.once else "daemon"
         state = f"{sign.state.value}, started {_moment(sign.started_at)}"
-        if sign.lives is False:
-            state = "ended without a word"
+        if sign.end is not None:
+            state = sign.end
         elif sign.silent(now):
             state = f"hangs ({sign.state.value})"
         beat = f"last sign of life {_age(now - sign.beat_at)} ago"
