@@ -11,8 +11,18 @@ from processor.errors import BadModel
 from processor.prediction.ctc import ALPHABET
 from processor.prediction.manifests import MANIFEST
 from processor.prediction.strip_networks import PITCH, StripNetwork, build
-from processor.prediction.strip_reader import BATCH, STRIPS, StripReader, bucket, network_of, padded, to_bytes
-from processor.prediction.strips import HEIGHT, PLANES, Strip
+from processor.prediction.strip_reader import (
+    BUCKET,
+    COLUMNS,
+    STRIPS,
+    StripReader,
+    bucket,
+    network_of,
+    padded,
+    to_bytes,
+    together,
+)
+from processor.prediction.strips import HEIGHT, PLANES, WIDEST, Strip
 from tests.model_folders import add_published
 from training.publish import entry
 
@@ -44,13 +54,20 @@ def content() -> bytes:
 
 def test_a_strip_reads_the_same_in_any_company(content: bytes) -> None:
     reader = StripReader.from_bytes(content, NOWHERE)
-    many = strips(2 * BATCH + 3)
-    together = reader.read(many)
+    many = strips(4 * COLUMNS // BUCKET)
+    forwards = reader.read(many)
     backwards = reader.read(many[::-1])[::-1]
-    for strip, one, other in zip(many, together, backwards, strict=True):
+    for strip, one, other in zip(many, forwards, backwards, strict=True):
         alone = reader.read([strip])[0]
         assert alone.columns.tobytes() == one.columns.tobytes() == other.columns.tobytes()
         assert (alone.text, alone.log_probability) == (one.text, one.log_probability)
+
+
+def test_a_pass_is_as_many_strips_as_fit_and_the_widest_alone() -> None:
+    for width in range(BUCKET, 2 * WIDEST, BUCKET):
+        assert together(width) == 1 or together(width) * width <= COLUMNS
+        assert (together(width) + 1) * width > COLUMNS
+    assert together(BUCKET) > together(2 * BUCKET) > together(4 * BUCKET) > together(bucket(WIDEST)) == 1
 
 
 def test_no_strips_give_no_readings(content: bytes) -> None:

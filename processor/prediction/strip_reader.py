@@ -24,8 +24,8 @@ from processor.stages import stage
 STRIPS = "strips.safetensors"
 """The file beside a model's other weights; its head holds what rebuilds the network."""
 
-BATCH = 8
-"""Strips a forward pass; a fixed size, because kernels for another size add in another order."""
+COLUMNS = 576
+"""Columns of a forward pass, of as many strips as fit: a few wide ones, or a dozen single digits."""
 
 BUCKET = 48
 """Strips are padded with paper to a multiple of so many columns."""
@@ -101,9 +101,10 @@ class StripReader:
         found: list[Columns] = [np.zeros((0, 0), np.float32)] * len(pixels)
         for width in sorted(set(widths)):
             members = [i for i, w in enumerate(widths) if w == width]
-            for start in range(0, len(members), BATCH):
-                chosen = members[start : start + BATCH]
-                batch = torch.zeros((BATCH, PLANES, HEIGHT, width))
+            count = together(width)
+            for start in range(0, len(members), count):
+                chosen = members[start : start + count]
+                batch = torch.zeros((count, PLANES, HEIGHT, width))
                 batch[: len(chosen)] = padded([pixels[i] for i in chosen], width)
                 logits = self._network(batch.contiguous(memory_format=torch.channels_last))
                 scores = (logits / self._temperature).log_softmax(dim=2).numpy()
@@ -138,6 +139,14 @@ def network_of(content: bytes, where: Path) -> StripNetwork:
 def bucket(width: int) -> int:
     """The width to which a strip so wide is padded: the same whatever stands beside it in a batch."""
     return max(1, -(-width // BUCKET)) * BUCKET
+
+
+def together(width: int) -> int:
+    """How many strips padded to `width` columns make a forward pass.
+
+    It hangs on nothing else: kernels for another number of strips add in another order.
+    """
+    return max(1, COLUMNS // width)
 
 
 def padded(pixels: Sequence[NDArray[np.uint8]], width: int) -> Tensor:
