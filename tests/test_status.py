@@ -205,6 +205,27 @@ def test_status_of_an_earlier_database(home: Path, call: Call) -> None:
 
 
 @pytest.mark.usefixtures("database")
+def test_status_tells_what_lies_in_the_inbox_and_no_run_has_seen(home: Path, call: Call) -> None:
+    inbox = home / "inbox"
+    assert lines(call("status")[1])["inbox"] == f"{inbox}: nothing that no run has seen"
+    assert json.loads(call("status", "--json")[1])["inbox"] == {
+        **{"path": str(inbox), "unseen": 0, "first_unseen": None},
+        **{"no_scans": 0, "first_no_scan": None, "complete": True},
+    }
+    for name in ("a.png", "b.jpg", "letter.docx"):
+        (inbox / name).write_text("?")
+    told = "2 scans that no run has seen (first: a.png); letter.docx is no scan"
+    assert lines(call("status")[1])["inbox"] == f"{inbox}: {told}"
+    document = json.loads(call("status", "--json")[1])
+    assert (document["inbox"]["unseen"], document["inbox"]["no_scans"]) == (2, 1)
+    # They are no scans of the records: the identity stays what it is.
+    assert document["seen"] == document["failed"] + document["pending"] == 4
+    shutil.rmtree(inbox)
+    assert lines(call("status")[1])["inbox"] == f"{inbox}: cannot be reached"
+    assert json.loads(call("status", "--json")[1])["inbox"] is None
+
+
+@pytest.mark.usefixtures("database")
 def test_results_that_are_away_are_told(home: Path, call: Call) -> None:
     url = f"sqlite:///{home / 'results' / 'results.db'}"
     (home / "settings.toml").write_text(f'[paths]\nresults = "away"\n[database]\nurl = "{url}"\n')

@@ -8,7 +8,7 @@ from processor.commands.assembly import Run, assembled
 from processor.commands.console import Words
 from processor.commands.printing import print_json
 from processor.commands.progression import Progression, signals
-from processor.commands.summary import report, say_summary
+from processor.commands.summary import report, say_passed_over, say_summary
 from processor.errors import Exit
 from processor.patience import Stop
 from processor.settings import LoadedSettings
@@ -46,6 +46,8 @@ def run(
         print_json(counts)
     else:
         say_summary(counts, settings, words)
+    if once:
+        say_passed_over(done.places, settings, words)
     left = counts["pending"] or done.custody.owes
     return Exit.SOME_FAILED if once and (counts["failed"] or (left and not stop.asked)) else Exit.DONE
 

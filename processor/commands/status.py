@@ -9,7 +9,10 @@ from typing import Any
 from sqlalchemy import Engine, func, select
 
 from processor.commands.printing import print_json, print_line, print_pairs
+from processor.commands.summary import no_scans
 from processor.errors import BadModel
+from processor.intake.arrivals import Place
+from processor.intake.passed_over import passed_over
 from processor.prediction.archive import current_name
 from processor.pulse import Facts, Sign, signs
 from processor.results.database import journal_mode, open_read_only, reading, size_in_bytes
@@ -28,13 +31,15 @@ def status(settings: LoadedSettings, *, as_json: bool) -> None:
     try:
         counts, runs, queue = counted(database, settings), signs(database), progress(database, now)
         surroundings = _surroundings(database, settings)
+        inbox = _of_inbox(database, settings)
     finally:
         database.dispose()
     if as_json:
         of_runs = [{**asdict(sign), "silent": sign.silent(now)} for sign in runs]
-        print_json({**counts, "daemons": of_runs, **asdict(queue), **surroundings})
+        print_json({**counts, "daemons": of_runs, **asdict(queue), **surroundings, "inbox": inbox})
         return
-    for name, text in (*_of_runs(runs, now), *_of_queue(queue, now), *_of_surroundings(surroundings)):
+    queued = (*_of_queue(queue, now), ("inbox", _told_of_inbox(settings, inbox)))
+    for name, text in (*_of_runs(runs, now), *queued, *_of_surroundings(surroundings)):
         print_line(f"{name:<12}  {text}")
     if left := counts.pop("numbers_in_review"):
         print_line(f"to look at    {left} of {counts['numbers']} numbers: processor results --status review")
@@ -90,6 +95,31 @@ def _surroundings(database: Engine, settings: LoadedSettings) -> dict[str, Any]:
         "database_bytes": size_in_bytes(database),
         "journal_mode": journal_mode(database),
     }
+
+
+def _of_inbox(database: Engine, settings: LoadedSettings) -> Fields | None:
+    """What lies there and no run has seen; `None` where it cannot be reached."""
+    folder = settings.inbox.resolve()
+    if not folder.is_dir():
+        return None
+    found = passed_over([Place(folder, folder)], settings.values.intake, database=database)
+    return {"path": folder, **asdict(found)}
+
+
+def _told_of_inbox(settings: LoadedSettings, found: Fields | None) -> str:
+    if found is None:
+        return f"{settings.inbox.resolve()}: cannot be reached"
+    told = []
+    least = "" if found["complete"] else "at least "
+    if found["unseen"]:
+        told.append(f"{least}{_scans(found['unseen'])} that no run has seen (first: {found['first_unseen']})")
+    if found["no_scans"]:
+        told.append(f"{least}{no_scans(found['no_scans'], found['first_no_scan'])}")
+    return f"{found['path']}: {'; '.join(told) or 'nothing that no run has seen'}"
+
+
+def _scans(count: int) -> str:
+    return "1 scan" if count == 1 else f"{count} scans"
 
 
 def _of_runs(runs: Sequence[Sign], now: datetime) -> Iterator[Line]:

@@ -1,13 +1,18 @@
 """What a run tells at its end: counts for programs, a table and where to look for people."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from processor.characters import visible
 from processor.commands.console import Words
+from processor.intake.arrivals import Place
+from processor.intake.passed_over import passed_over
 from processor.results.address import without_password
 from processor.results.tally import Tally
 from processor.settings import LoadedSettings
+
+KINDS = "JPEG, PNG, TIFF, BMP, WebP, GIF, PDF and HEIC files"
 
 
 def report(tally: Tally, seconds: float, model: str) -> dict[str, Any]:
@@ -39,6 +44,22 @@ def say_summary(counts: dict[str, Any], settings: LoadedSettings, words: Words) 
     if counts["failed"]:
         words.say(f"What failed, and why: {results / 'failed'}")
     words.say(f"Database: {visible(without_password(settings.database_url))}")
+
+
+def say_passed_over(places: Sequence[Place], settings: LoadedSettings, words: Words) -> None:
+    """Says that files were left where they are because they are no scans: somebody may wait for them."""
+    own = (settings.results.resolve(), settings.inbox.resolve())
+    found = passed_over(places, settings.values.intake, own=own)
+    if found.no_scans:
+        least = "" if found.complete else "At least "
+        told = no_scans(found.no_scans, found.first_no_scan)
+        where = "it is" if found.no_scans == 1 else "they are"
+        words.say(f"{least}{told}, left where {where}: only {KINDS} are read.", "run.passed_over")
+
+
+def no_scans(count: int, first: str | None) -> str:
+    """How many files are no scans, with one of them."""
+    return f"{first} is no scan" if count == 1 else f"{count} files are no scans (first: {first})"
 
 
 def _side_by_side(counts: dict[str, Any]) -> list[tuple[object, ...]]:

@@ -15,6 +15,8 @@ SUFFIXES = frozenset(
 _TEMPORARY = frozenset({".tmp", ".temp", ".part", ".partial", ".filepart", ".crdownload", ".download"})
 """What programs put at the end of a name, or before its suffix, while they write."""
 
+_SYSTEMS_OWN = frozenset({"thumbs.db", "desktop.ini"})
+
 # Folders that network storage, archives and recycle bins keep for themselves; thumbnails look like scans.
 _FOREIGN_FOLDERS = frozenset(
     {"@eadir", "__macosx", "$recycle.bin", "system volume information", "lost+found"}
@@ -26,12 +28,26 @@ def is_scan_name(name: str) -> bool:
 
     Hidden names are those of rsync (`.form.jpg.Ab12Cd`), Syncthing and macOS, too; `~$form.pdf` is a lock.
     """
-    if name.startswith((".", "~")) or name.endswith("~"):
+    if _is_hidden(name):
         return False
     stem, suffix = os.path.splitext(name)  # noqa: PTH122  (Path("a/.png").suffix differs)
     if suffix.lower() not in SUFFIXES:
         return False
     return os.path.splitext(stem)[1].lower() not in _TEMPORARY  # noqa: PTH122
+
+
+def is_no_scan_name(name: str) -> bool:
+    """Whether a person would wonder why a file of this name is not read: it is of another kind.
+
+    Nobody wonders about what is hidden, unfinished, or the system's own.
+    """
+    if _is_hidden(name) or name.lower() in _SYSTEMS_OWN:
+        return False
+    return os.path.splitext(name)[1].lower() not in SUFFIXES | _TEMPORARY  # noqa: PTH122
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith((".", "~")) or name.endswith("~")
 
 
 def is_foreign_folder(name: str) -> bool:

@@ -54,7 +54,7 @@ def sweep(
     ignore = ignore or Ignored()
     kept = ignored = 0
     below = len(os.path.join(root, ""))  # noqa: PTH118  (the root with its slash, "/" too)
-    for path in _walk(
+    for path in walk(
         str(folder), recursive, frozenset(map(str, skip)), folders or Folders(), warn, miss or warn
     ):
         if not is_scan_name(path.rpartition(os.sep)[2]):
@@ -139,7 +139,7 @@ def fingerprint(found: Found, most_bytes: float = float("inf")) -> tuple[str, st
     return known, fault
 
 
-def _walk(
+def walk(
     folder: str, recursive: bool, skip: frozenset[str], folders: Folders, warn: Warn, miss: Warn
 ) -> Iterator[str]:
     """Everything below `folder` that is no folder, in the order of the names.
