@@ -18,6 +18,9 @@ from processor.results.ledger import PublishedFile
 LEASE_SECONDS = 60.0
 """How long a claimed scan belongs to a process that shows no sign of life."""
 
+RENEWED_SECONDS = LEASE_SECONDS / 6
+"""One that lives prolongs its leases about so often."""
+
 
 @dataclass(slots=True)
 class Claim:

@@ -4,14 +4,14 @@ import os
 import time
 from collections.abc import Collection
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import Engine as Database
 
 from processor.accounts import Accounts, Listener
 from processor.admission import Admission
-from processor.claims import Claim, Claims
+from processor.claims import LEASE_SECONDS, RENEWED_SECONDS, Claim, Claims
 from processor.endings import Endings
 from processor.engines.tasks import Outcome, ScanTask
 from processor.errors import (
@@ -160,7 +160,11 @@ class Custody:
             return
         # Where the machine slept, or its clock jumped, the leases of this run have run out, too.
         self.keep_alive()
-        queue.recover(self._database, datetime.now(UTC))
+        now = datetime.now(UTC)
+        # Twice as long as a run that lives takes to prolong its leases.
+        queue.recover(
+            self._database, now, renewed_to=now + timedelta(seconds=LEASE_SECONDS - 2 * RENEWED_SECONDS)
+        )
         self._next_recovery = time.monotonic() + RECOVER_SECONDS
         with suppress(OSError):
             # Another run takes a folder that nobody touched for a day for one that was left behind.

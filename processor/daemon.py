@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from processor.accounts import Listener
-from processor.claims import LEASE_SECONDS
+from processor.claims import RENEWED_SECONDS
 from processor.custody import Custody
 from processor.engines.tasks import Engine, Outcome, ScanTask
 from processor.errors import Away, BadModel, DigitInboxError, NoWorkers, Transient
@@ -252,7 +252,7 @@ class Daemon:
     def _keep_alive(self) -> None:
         if time.monotonic() >= self._next_heartbeat:
             self._custody.keep_alive()
-            self._next_heartbeat = time.monotonic() + LEASE_SECONDS / 3
+            self._next_heartbeat = time.monotonic() + RENEWED_SECONDS
 
     def _go_on(self) -> None:
         """What must not wait until a large file is hashed or moved: the sign of life, and the leases."""
@@ -261,7 +261,7 @@ class Daemon:
             self._keep_alive()
         except Transient:
             # Who waits for the database says so; not each block of a file has to find it locked.
-            self._next_heartbeat = time.monotonic() + LEASE_SECONDS / 3
+            self._next_heartbeat = time.monotonic() + RENEWED_SECONDS
 
     def _go_on_unless_stopped(self) -> None:
         if self._stop.asked:

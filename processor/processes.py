@@ -43,10 +43,15 @@ def has_ended(host: str, number: int, seen: datetime | None = None) -> bool | No
 def is_dead(name: str) -> bool:
     """Whether the process `host:number:mark` has ended for sure: of another machine's, nobody here knows.
 
-    One that had the number of this process is gone: in a container, each run has that of the one before. Of
-    others only the number is looked at: a clock that was set would make a living one that began later.
+    Only its number is looked at: a clock that was set would make a living process one that began later.
     """
-    host, number, mark = [*name.split(":"), ""][:3]
-    if (host, int(number)) == (socket.gethostname(), os.getpid()):
-        return mark != _mark(os.getpid())
+    host, number, *_ = name.split(":")
     return has_ended(host, int(number)) is True
+
+
+def had_number_of_this(name: str) -> bool:
+    """Whether another process than this one has, or had, its host and its number.
+
+    In a container it is mostly the run before; but a second container may have the same name as the first.
+    """
+    return name != own_name() and name.split(":")[:2] == own_name().split(":")[:2]

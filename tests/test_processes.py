@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import psutil
 import pytest
 
-from processor.processes import has_ended, is_dead, own_name
+from processor.processes import had_number_of_this, has_ended, is_dead, own_name
 
 HERE = socket.gethostname()
 
@@ -35,9 +35,13 @@ def test_its_number_may_be_that_of_a_later_one() -> None:
 
 
 @pytest.mark.parametrize("mark", ["", ":0badcafe"])
-def test_who_had_the_number_of_this_process_is_gone(mark: str) -> None:
-    """In a container each run has the number of the one before, whose scans waited for a minute."""
-    assert is_dead(f"{HERE}:{os.getpid()}{mark}") is True
+def test_another_may_have_or_have_had_the_number_of_this_process(mark: str) -> None:
+    """In a container the run before, or one in a second container of the same name."""
+    other = f"{HERE}:{os.getpid()}{mark}"
+    assert (had_number_of_this(other), is_dead(other)) == (True, False)
+    assert not had_number_of_this(own_name())
+    assert not had_number_of_this(f"{HERE}:{os.getpid() + 1}{mark}")
+    assert not had_number_of_this(f"elsewhere:{os.getpid()}{mark}")
 
 
 def test_a_fork_is_another_process() -> None:
@@ -49,6 +53,7 @@ def test_a_fork_is_another_process() -> None:
     theirs = os.read(read, 1000).decode()
     assert ours.split(":")[2] != theirs.split(":")[2]
     assert is_dead(theirs) is True
+    assert not had_number_of_this(theirs)
 
 
 def test_of_another_machine_nobody_here_knows() -> None:

@@ -317,25 +317,43 @@ class TestLease:
         show(engine, "a.png")
         show(engine, "b.png", "b")
         show(engine, "c.png", "c")
-        show(engine, "d.png", "d")
-        for _ in range(4):
+        for _ in range(3):
             taken(engine)
         here = socket.gethostname()
         ended = subprocess.Popen(["true"])
         ended.wait()
-        # Its own process lives, not one of before that had its number; of another machine nothing is known.
+        # Its own process lives; of a process of another machine nothing is known.
         holders = {
             "a.png": f"{here}:{ended.pid}",
             "b.png": own_name(),
             "c.png": f"elsewhere:{ended.pid}",
-            "d.png": f"{here}:{os.getpid()}:0badcafe",
         }
         with writing(engine) as connection:
             for file, worker in holders.items():
                 connection.execute(update(scans).where(scans.c.file == file).values(worker=worker))
-        assert recover(engine, later(1)) == 2
-        expected = {"a.png": "queued", "b.png": "running", "c.png": "running", "d.png": "queued"}
-        assert states(engine) == expected
+        assert recover(engine, later(1)) == 1
+        assert states(engine) == {"a.png": "queued", "b.png": "running", "c.png": "running"}
+
+    def test_what_had_the_number_of_this_process_is_gone_once_it_prolongs_nothing(
+        self, engine: Engine
+    ) -> None:
+        """Each run of a container has one number; but a second container may have the name of the first."""
+        for name in "ab":
+            show(engine, name, name)
+        former = f"{socket.gethostname()}:{os.getpid()}:0badcafe"
+        first, second = taken(engine), taken(engine)
+        with writing(engine) as connection:
+            connection.execute(update(scans).values(worker=former))
+        assert heartbeat(engine, second, later(5), LEASE)
+        assert recover(engine, later(6), renewed_to=later(LEASE + 1)) == 0, "one lease was prolonged"
+        assert recover(engine, later(9)) == 0
+        assert recover(engine, later(9), renewed_to=later(LEASE + 6)) == 2
+        assert heartbeat(engine, first, later(10), LEASE) is False
+
+    def test_what_this_process_holds_it_need_not_have_prolonged(self, engine: Engine) -> None:
+        show(engine, "a.png")
+        taken(engine)
+        assert recover(engine, later(1), renewed_to=later(LEASE + 1)) == 0
 
     def test_a_finished_scan_is_not_recovered(self, engine: Engine) -> None:
         show(engine, "a.png")

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from processor.errors import LeaseLost, Vanished
-from processor.processes import is_dead, own_name
+from processor.processes import had_number_of_this, is_dead, own_name
 from processor.records import ScanResult, ScanState
 from processor.results.database import reading, writing
 from processor.results.ledger import PublishedFile, UsedModel, store_model, store_outputs, store_result
@@ -270,16 +270,23 @@ def retry(engine: Engine, ids: Collection[int], now: datetime) -> list[int]:
         return sorted(connection.execute(again).scalars())
 
 
-def recover(engine: Engine, now: datetime) -> int:
+def recover(engine: Engine, now: datetime, *, renewed_to: datetime | None = None) -> int:
     """Puts scans back whose process died, and tells how many; no fault is counted. Raises as `claim`.
 
     On this machine a dead process is known by its number; of one elsewhere the lease must run out first.
+    What had the number of this process, as a container's run of before, lives only where its lease was
+    `renewed_to` this moment, or a later one.
     """
     running = scans.c.state == ScanState.RUNNING
     with reading(engine) as connection:
         # Nearly always there is none: the lock for writing is not asked for to find that out.
         held = connection.execute(select(scans.c.worker, scans.c.leased_until).where(running)).all()
-    dead = [worker for worker in {row.worker for row in held} if worker and is_dead(worker)]
+    workers = {row.worker for row in held if row.worker}
+    dead = [worker for worker in workers if is_dead(worker)]
+    if renewed_to is not None:
+        former = {worker for worker in workers if had_number_of_this(worker)}
+        living = {row.worker for row in held if row.leased_until and row.leased_until >= renewed_to}
+        dead += former - living
     if not dead and all(row.leased_until and row.leased_until >= now for row in held):
         return 0
     with writing(engine) as connection:
