@@ -19,7 +19,7 @@ from tests.stored_scans import NOW
 
 
 def look(inbox: Path, database: Engine | None = None, **intake: object) -> PassedOver:
-    return passed_over([Place(inbox, inbox)], Intake(**intake), database=database)  # type: ignore[arg-type]
+    return passed_over([Place(inbox, inbox)], Intake(**intake), database=database)
 
 
 @pytest.mark.parametrize("name", ["letter.docx", "notes.txt", "scan", "form.jpg.txt", "FORM.XLSX", "a.jpgg"])

@@ -63,6 +63,43 @@ def test_show_tells_why_a_number_is_in_review(call: Call, home: Path) -> None:
     assert [line.split(",", 14)[14] for line in as_csv] == ["reason", f'"{why}"', ""]
 
 
+@pytest.mark.usefixtures("stored")
+def test_show_is_a_line_a_number_and_the_rest_is_asked_for(call: Call) -> None:
+    _, out, err = call("show", "form.png")
+    assert [line.split() for line in out.splitlines() if line.strip().startswith(("1 ", "2 "))] == [
+        ["1", "007", "0.9000", "accepted"],
+        ["2", "12", "0.5000", "review"],
+        ["1", "3", "0.9000", "accepted"],
+    ]
+    assert "Left out: 1 speck" in out
+    assert "looks like" not in out
+    assert "--number N" in err
+    _, whole, err = call("show", "form.png", "--full")
+    assert len(whole.splitlines()) > len(out.splitlines())
+    assert "speck: height 0.4, limit 1" in whole
+    assert err == ""
+
+
+@pytest.mark.usefixtures("stored")
+def test_show_of_one_number_or_page(call: Call) -> None:
+    _, out, _ = call("show", "form.png", "--number", "2")
+    assert ("12" in out, "007" in out, "sha256" in out, "Page 2" in out) == (True, False, False, False)
+    assert "looks like" not in out
+    assert len([line for line in out.splitlines() if line.split()[:1] == ["2"]]) == 1 + len("12")
+    _, out, _ = call("show", "form.png", "--page", "2")
+    assert ("Page 1" in out, "Page 2" in out) == (False, True)
+    document = json.loads(call("show", "form.png", "--number", "1", "--json")[1])
+    assert [[n["text"] for n in page["numbers"]] for page in document["pages"]] == [["007"], ["3"]]
+    for options, said in (
+        (["--page", "3"], "form.png has no page 3. It has 2 pages."),
+        (["--number", "9"], "form.png has no number 9. It has 2 numbers on a page at most."),
+        (["--page", "2", "--number", "2"], "It has 1 number on a page at most."),
+    ):
+        code, out, err = call("show", "form.png", *options)
+        assert (code, out) == (Exit.BAD_COMMAND, "")
+        assert said in " ".join(err.split())
+
+
 def test_show_saves_a_picture_of_every_number(call: Call, home: Path) -> None:
     (home / "inbox").mkdir(exist_ok=True)
     scan = home / "inbox" / "a.png"
@@ -79,6 +116,8 @@ def test_show_saves_a_picture_of_every_number(call: Call, home: Path) -> None:
     assert (code, "007" in out, "2 pictures of numbers" in err) == (0, True, True)
     names = sorted(p.name[-10:] for p in (home / "pictures").iterdir())
     assert names == ["-p1-n1.png", "-p1-n2.png", "jected.png"]
+    assert "1 picture of a number: one" in call("show", "a.png", "--number", "2", "--save", "one")[2]
+    assert [p.name[-10:] for p in (home / "one").iterdir()] == ["-p1-n2.png"]
     scan.unlink()
     code, _, err = call("show", "a.png", "--save", "pictures")
     assert code != 0

@@ -1,9 +1,9 @@
-"""`processor results`, `query`, `export` and `show`: what was read, out of the database."""
+"""`processor results`, `query` and `export`: what was read, out of the database."""
 
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,12 +13,10 @@ from sqlalchemy import Engine, select
 
 from processor.characters import visible
 from processor.commands.console import Words, print_table
-from processor.commands.printing import jsonable, print_json, print_line, print_pairs
+from processor.commands.printing import jsonable
 from processor.errors import BadCommand
-from processor.results.database import open_database, open_read_only, reading
-from processor.results.originals import find_original
-from processor.results.publish import file_name, output_name
-from processor.results.queries import PageReport, ScanReport, copies, readings, run_select, scan_report
+from processor.results.database import open_read_only, reading
+from processor.results.queries import copies, readings, run_select
 from processor.results.schema import VIEWS, metadata
 from processor.settings import LoadedSettings
 
@@ -99,24 +97,6 @@ def export(
     if form != "parquet":
         rows, types = [tuple(jsonable(value) for value in row) for row in rows], []
     _write(_frame(columns, rows, types), form, output, words)
-
-
-def show(settings: LoadedSettings, file: str, *, as_json: bool, save: Path | None, words: Words) -> None:
-    """Prints all that is known of one scan, and writes pictures of it into the folder `save`.
-
-    Raises BadDatabase, BadCommand, and BadScan where there is no original to take pictures of.
-    """
-    with _closing(open_database(settings.database_url, create=False)) as database:
-        found = scan_report(database, file)
-    if save is not None:
-        count = _save_strips(settings, found, save)
-        words.say(f"{count} pictures of numbers, and one of what each page's rejected marks are: {save}")
-    if as_json:
-        print_json({**found.scan, "pages": [_page_document(page) for page in found.pages]})
-        return
-    print_pairs({name: _shown(value) for name, value in found.scan.items() if value is not None})
-    for page in found.pages:
-        _print_page(page)
 
 
 def parse_since(text: str, now: datetime) -> datetime:
@@ -218,102 +198,3 @@ def _write_file(data: bytes, output: Path) -> None:
     if output.is_dir() or not output.resolve().parent.is_dir():
         raise BadCommand(f"{output} is a folder, or its folder does not exist.", "Name a file with -o.")
     write_whole(output, data)
-
-
-def _save_strips(settings: LoadedSettings, found: ScanReport, folder: Path) -> int:
-    """Saves a picture of every number of a scan, and one of what each page left out; counts numbers."""
-    from processor.pages.scans import decode
-    from processor.results.number_strip import number_strip, quarter_turns
-    from processor.results.rejected_sheet import rejected_sheet
-
-    scan, values = found.scan, settings.values
-    file, sha256 = file_name(scan["file"]), scan["sha256"]
-    source = Path(file_name(scan["source"]))
-    data = find_original(source, file, sha256, settings.results, copies=True).read_bytes()
-    # Pages of a PDF are drawn as they were read, whatever intake.pdf_dpi says by now: boxes are in pixels.
-    dpi = next((page.page["dpi"] for page in found.pages if page.page["dpi"]), values.intake.pdf_dpi)
-    numbers = {page.page["page"]: page.numbers for page in found.pages}
-    rejected = {page.page["page"]: page.rejected for page in found.pages}
-    turns = {page.page["page"]: quarter_turns(page.page["skew_degrees"]) for page in found.pages}
-    name = output_name(file, sha256)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for page in decode(data, file, values.limits, dpi):
-            for report in numbers.get(page.number, ()):
-                picture = number_strip(page, report.number, report.digits, report.twice, turns[page.number])
-                picture.save(folder / f"{name}-p{page.number}-n{report.number['position']}.png")
-            if rejected.get(page.number):
-                sheet = rejected_sheet(page, rejected[page.number], turns[page.number])
-                sheet.save(folder / f"{name}-p{page.number}-rejected.png")
-    except OSError as error:
-        raise BadCommand(
-            f"--save {folder}: {error.strerror or error}.", "Name a folder that can be written."
-        ) from None
-    return sum(map(len, numbers.values()))
-
-
-def _page_document(page: PageReport) -> dict[str, Any]:
-    return {
-        **page.page,
-        "numbers": [
-            {**number.number, "digits": number.digits, "two_readings": _without_key(number.twice)}
-            for number in page.numbers
-        ],
-        "rejected": page.rejected,
-    }
-
-
-def _without_key(twice: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    return {name: value for name, value in twice.items() if name != "number_id"} if twice else None
-
-
-def _shown(value: object) -> object:
-    """Moments to the second, and durations to a hundredth of one: nobody reads more of them."""
-    if isinstance(value, datetime):
-        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-    return f"{value:.2f}" if isinstance(value, float) else value
-
-
-def _print_page(page: PageReport) -> None:
-    print_line()
-    facts = page.page
-    dpi = f", {facts['dpi']:g} dpi" if facts["dpi"] else ""
-    size = f"{facts['width']} x {facts['height']} px{dpi}, skew {facts['skew_degrees']:.2f}°"
-    print_line(f"Page {facts['page']}: {size}, annotated in {facts['annotated'] or 'no image'}")
-    if page.numbers:
-        print_table(
-            (*_NUMBER_HEADS, "first reading", "", "second reading", "", "winner", "reason"),
-            [
-                [
-                    *_cells(n.number, _NUMBER_COLUMNS),
-                    *_cells(n.twice or {}, _TWICE_COLUMNS),
-                    n.number["reason"],
-                ]
-                for n in page.numbers
-            ],
-        )
-        print_table(
-            ("number", "digit", "confidence", "second", "", "third", "", "status", "reason"),
-            [
-                (number.number["position"], *_cells(digit, _DIGIT_COLUMNS))
-                for number in page.numbers
-                for digit in number.digits
-            ],
-        )
-    if page.rejected:
-        print_table(
-            ("rejected because", "looks like", "", "second", "", "third", "", *_PLACE.split()),
-            [_cells(blob, _BLOB_COLUMNS) for blob in page.rejected],
-        )
-
-
-_NUMBER_COLUMNS = "position text confidence status x y width height"
-_NUMBER_HEADS = ("number", *_NUMBER_COLUMNS.split()[1:])
-_TWICE_COLUMNS = "first first_confidence second second_confidence winner"
-_DIGIT_COLUMNS = "digit confidence second second_confidence third third_confidence status reason"
-_PLACE = "x y width height"
-_BLOB_COLUMNS = f"reason looks_like confidence second second_confidence third third_confidence {_PLACE}"
-
-
-def _cells(fields: Mapping[str, Any], names: str) -> list[Any]:
-    return [fields.get(name) for name in names.split()]

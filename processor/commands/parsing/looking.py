@@ -132,6 +132,13 @@ def show(
     file: Annotated[
         str, typer.Argument(help="A scan, by its path or name as `results` prints it.", show_default=False)
     ],
+    number: Annotated[
+        int | None, typer.Option(min=1, help="Only this number, with its digits.", show_default="all")
+    ] = None,
+    page: Annotated[int | None, typer.Option(min=1, help="Only this page.", show_default="all")] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Every digit with its scores, and every rejected blob.")
+    ] = False,
     as_json: Json = False,
     save: Annotated[
         Path | None,
@@ -144,7 +151,9 @@ def show(
     settings: SettingsFile = None,
     quiet: Quiet = False,
 ) -> None:
-    """Show all that is known of one scan: its pages, numbers, digits with their scores, rejected blobs."""
-    from processor.commands.results import show
+    """Show what is known of one scan: a line a number; in full, every digit and every rejected blob."""
+    from processor.commands.show import Part, show
 
-    show(settings_of(context, settings), file, as_json=as_json, save=save, words=words_of(context, quiet))
+    loaded, words = settings_of(context, settings), words_of(context, quiet)
+    part = Part(page=page, number=number, full=full)
+    show(loaded, file, part, as_json=as_json, save=save, words=words)
