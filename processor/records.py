@@ -58,20 +58,24 @@ class Box:
 class Page:
     """One decoded page: `pixels` is (H, W) gray or (H, W, 3) RGB, uint8, upright, 0 = black.
 
-    `dpi` is what the file states, `None` where it states nothing believable.
+    `dpi` is what the file states, `None` where it states nothing believable. `reduced` is how many pixels of
+    the file on a side became one of these, where a huge page was decoded smaller; `width` and `height` are
+    the file's all the same.
     """
 
     number: int
     pixels: NDArray[np.uint8]
     dpi: float | None
+    reduced: int = 1
+    size: tuple[int, int] | None = None
 
     @property
     def width(self) -> int:
-        return int(self.pixels.shape[1])
+        return self.size[0] if self.size else int(self.pixels.shape[1])
 
     @property
     def height(self) -> int:
-        return int(self.pixels.shape[0])
+        return self.size[1] if self.size else int(self.pixels.shape[0])
 
 
 class Cause(StrEnum):
@@ -133,6 +137,20 @@ class DigitReading:
     reason: str | None = None
     top: tuple[tuple[str, float], ...] = ()
     glyph: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """How surely a reading that cuts nothing sees a point, a comma or a dash before a digit, each in [0, 1]."""
+
+    point: float = 0.0
+    comma: float = 0.0
+    dash: float = 0.0
+
+    @property
+    def separator(self) -> float:
+        """How surely there is a point or a comma, whichever."""
+        return min(1.0, self.point + self.comma)
 
 
 class Winner(StrEnum):

@@ -288,7 +288,7 @@ def test_labels_leave_the_ink_of_a_dense_page_alone() -> None:
     ]
     page = page_with(numbers, 2480, 3508)
     image = drawn(page, reading_of(page, numbers)).astype(int)
-    bare = Canvas(page.pixels, 2000 / 3508, (0, 0))
+    bare = Canvas(page, 2000 / 3508, (0, 0))
     for one in numbers:
         for box in (bare.scaled(d.box) for d in one.digits):
             inner = slice(box.y + 2, box.bottom - 2), slice(box.x + 2, box.right - 2)
@@ -310,7 +310,7 @@ def test_strip_cut_tightly_around_a_number_gets_room_for_both_labels() -> None:
 def test_a_free_corner_never_touches_what_is_there(
     corners: list[tuple[int, int]], data: st.DataObject
 ) -> None:
-    canvas = Canvas(np.full((300, 400), 255, np.uint8), 1.0, (0, 0))
+    canvas = Canvas(Page(number=1, pixels=np.full((300, 400), 255, np.uint8), dpi=None), 1.0, (0, 0))
     label = np.zeros((data.draw(st.integers(1, 30)), data.draw(st.integers(1, 60)), 3), np.uint8)
     covered = np.zeros((300, 400), int)
     for corner in corners:

@@ -81,7 +81,7 @@ class _Session:
         name = output_name(str(image), hashlib.sha256(data).hexdigest())
         values = self.settings.values
         readings = []
-        for page in decode(data, str(image), values.limits, values.intake.pdf_dpi):
+        for page in decode(data, str(image), values.limits, values.intake.pdf_dpi, reduces=True):
             readings.append(read_page(page, self.reader))
             if self.save is not None:
                 form = "png" if values.outputs.annotated == "png" else "jpg"

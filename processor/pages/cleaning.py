@@ -80,8 +80,9 @@ def clean(page: Page, quarter_turns: int = 0) -> CleanPage:
     A photographed sheet is cut out of its surroundings and seen from above. The page is first turned
     clockwise by so many `quarter_turns`.
     """
-    scale = working_scale(page.width, page.height)
-    gray, to_original = turn_quarters(resize(to_gray(page.pixels), scale), quarter_turns)
+    scale = working_scale(page.width, page.height, page.reduced)
+    gray = resize(to_gray(page.pixels), scale * page.reduced)
+    gray, to_original = turn_quarters(gray, quarter_turns)
     to_original = np.diag([1 / scale, 1 / scale, 1.0]) @ to_original
     corners = find_sheet(gray)
     if corners is not None:

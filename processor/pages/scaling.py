@@ -15,8 +15,10 @@ SMALL_AREA = 400 * 300
 """Smaller cut-outs (in square pixels) are enlarged: strokes of 2 px break under morphology."""
 
 
-def working_scale(width: int, height: int) -> float:
-    """Working pixels per original pixel."""
+def working_scale(width: int, height: int, reduced: int = 1) -> float:
+    """Working pixels per original pixel; no more than there are where the page was `reduced` by a factor."""
+    if reduced > 1:
+        return min(1 / reduced, LONGEST_SIDE / max(width, height))
     if width * height <= SMALL_AREA // 4:
         return 3.0
     if width * height <= SMALL_AREA:

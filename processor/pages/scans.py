@@ -28,10 +28,13 @@ NO_SCANS = (
 )
 
 
-def decode(data: bytes, name: str, limits: Limits, pdf_dpi: float) -> Iterator[Page]:
+def decode(
+    data: bytes, name: str, limits: Limits, pdf_dpi: float, *, reduces: bool = False
+) -> Iterator[Page]:
     """The pages of a scan, decoded one at a time: a long document never stands in memory as a whole.
 
-    `name` is only for messages; PDF pages are drawn at `pdf_dpi`. Raises BadScan, when the page in question
+    `name` is only for messages; PDF pages are drawn at `pdf_dpi`. With `reduces`, huge pages come smaller
+    where their format can do so: see `Page.reduced`. Raises BadScan, when the page in question
     is asked for, where the file is no scan, is damaged or exceeds `limits`: every page comes, or that. Raises
     Transient where a page within the limits does not fit into the free memory.
     """
@@ -49,7 +52,7 @@ def decode(data: bytes, name: str, limits: Limits, pdf_dpi: float) -> Iterator[P
     elif kind == "HEIC":
         yield from heic_pages(data, name, limits)
     else:
-        yield from image_pages(data, name, kind, limits)
+        yield from image_pages(data, name, kind, limits, reduces=reduces)
 
 
 def kind_of(data: bytes) -> str | None:

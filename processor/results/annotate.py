@@ -46,7 +46,7 @@ def annotate(page: Page, reading: PageReading) -> Image.Image:
     """
     boxes = [number.box for number in reading.numbers]
     scale = _scale(page, boxes)
-    canvas = Canvas(page.pixels, scale, _margins(page, reading.numbers, scale))
+    canvas = Canvas(page, scale, _margins(page, reading.numbers, scale))
     for blob in reading.rejected:
         canvas.outline(canvas.scaled(blob.box), SHADES[Status.REJECTED].fill, 1, dashed=True)
     for number in reading.numbers:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from processor.records import Box
+from processor.records import Box, Page
 from processor.results.lettering import Colour, Rgb
 
 DASH_PIXELS = 4
@@ -22,17 +22,17 @@ Corner = tuple[int, int]
 class Canvas:
     """The page at the scale it is looked at, with margins, and which of its pixels a label must leave alone.
 
-    `page` is (H, W) gray or (H, W, 3) RGB; `margins` are pixels above and below the page at that scale.
+    `scale` is the canvas' pixels per pixel of the page's file, `margins` are pixels above and below the page.
     """
 
-    def __init__(self, page: NDArray[np.uint8], scale: float, margins: tuple[int, int]) -> None:
-        page = _resized(page, scale)
-        sides = margins, (0, max(0, NARROWEST_PIXELS - page.shape[1]))
-        self.pixels = np.pad(page, (*sides, (0, 0)), constant_values=MARGIN_GRAY)
+    def __init__(self, page: Page, scale: float, margins: tuple[int, int]) -> None:
+        seen = _resized(page.pixels, scale * page.reduced)
+        sides = margins, (0, max(0, NARROWEST_PIXELS - seen.shape[1]))
+        self.pixels = np.pad(seen, (*sides, (0, 0)), constant_values=MARGIN_GRAY)
         self.height, self.width = self.pixels.shape[:2]
         self._scale, self._top = scale, margins[0]
         self._taken = np.zeros((self.height, self.width), np.bool_)
-        self._ink = np.pad(_ink(page), sides)
+        self._ink = np.pad(_ink(seen), sides)
 
     def scaled(self, box: Box, pad: int = 0) -> Box:
         """A page's box on the canvas, cut to it, at least one pixel large."""
