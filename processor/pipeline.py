@@ -194,7 +194,8 @@ def process(
     pages: list[PageReading] = []
     staged: list[StagedFile] = []
     data = _content(source, file, sha256, values.limits)
-    for page in each("decoded", decode(data, file, values.limits, values.intake.pdf_dpi)):
+    decoded = decode(data, file, values.limits, values.intake.pdf_dpi, reduces=True)
+    for page in each("decoded", decoded):
         now_at(page=page.number)
         kept = [number for place, number in corrected if place == page.number]
         reading = keep_corrected(file, read_page(page, reader), kept)
