@@ -99,16 +99,19 @@ def clean(page: Page, quarter_turns: int = 0) -> CleanPage:
     framed = remove_frames(mask, marks)
     if framed.writing is not mask:
         marks = find_components(framed.writing)
-    ruled = remove_rulings(framed.writing, typical_height(marks), faint)
+    height = typical_height(marks)
+    # Labels of a page are four times as large as the page.
+    del marks
+    ruled = remove_rulings(framed.writing, height, faint)
     if ruled.writing is not framed.writing:
-        marks = find_components(ruled.writing)
+        height = typical_height(find_components(ruled.writing))
     return CleanPage(
         ink=framed.erased_from(soft_ink(contrast, ruled.writing)),
         mask=ruled.writing,
         dividers=ruled.upright | framed.dividers,
         rulings=ruled.horizontal | framed.level,
         frames=framed.level | framed.walls,
-        digit_height=typical_height(marks),
+        digit_height=height,
         to_original=to_original,
         skew_degrees=_sinking(to_original, mask.shape),
         scale=scale,
