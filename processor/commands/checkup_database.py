@@ -16,6 +16,7 @@ from processor.results.journal import unfit_for_wal
 from processor.results.schema import scans
 from processor.results.upgrade import TODAY, stored_revision
 from processor.settings import LoadedSettings
+from processor.states import DISMISSED
 
 
 def database(settings: LoadedSettings) -> Iterator[Check]:
@@ -69,9 +70,8 @@ def _damage(file: Path) -> str | None:
 def _of_scans(engine: Engine) -> Iterator[Check]:
     """How many scans failed; whether the last of all was read in the future."""
     with reading(engine) as connection:
-        failed = connection.execute(
-            select(func.count()).select_from(scans).where(scans.c.state == ScanState.FAILED)
-        ).scalar_one()
+        listed = (scans.c.state == ScanState.FAILED, scans.c.error.is_distinct_from(DISMISSED))
+        failed = connection.execute(select(func.count()).where(*listed)).scalar_one()
         last = connection.execute(select(func.max(scans.c.finished_at))).scalar_one()
     if failed:
         yield warning("failed scans", str(failed), "`processor retry` lists them with their reasons.")

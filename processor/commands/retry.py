@@ -24,6 +24,7 @@ from processor.results.originals import FAILED, find_copy, holds, kept_name, lie
 from processor.results.publish import stored_name
 from processor.results.schema import scans
 from processor.settings import LoadedSettings
+from processor.states import DISMISSED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +48,9 @@ def retry(settings: LoadedSettings, ids: Sequence[str], *, failed: bool, as_json
         holdings = Holdings(
             database=database, inbox=settings.inbox.resolve(), results=settings.results.resolve()
         )
-        chosen = _named(holdings, ids) if ids else _all_failed(database)
+        chosen = _named(holdings, ids) if ids else all_failed(database)
         if not ids and not failed:
-            _print_failed(chosen, as_json=as_json, words=words)
+            print_failed(chosen, as_json=as_json, words=words)
             return Exit.DONE
         retried = [_retry(holdings, row) for row in chosen]
     finally:
@@ -58,8 +59,10 @@ def retry(settings: LoadedSettings, ids: Sequence[str], *, failed: bool, as_json
     return Exit.SOME_FAILED if any(one.outcome == "left" for one in retried) else Exit.DONE
 
 
-def _all_failed(database: Database) -> list[Any]:
-    query = select(scans).where(scans.c.state == ScanState.FAILED).order_by(scans.c.id)
+def all_failed(database: Database) -> list[Any]:
+    """The rows of all scans that failed, without those that were dismissed. Raises BadDatabase."""
+    query = select(scans).where(scans.c.state == ScanState.FAILED, scans.c.error.is_distinct_from(DISMISSED))
+    query = query.order_by(scans.c.id)
     with reading(database) as connection:
         return list(connection.execute(query).all())
 
@@ -150,7 +153,8 @@ def _elsewhere(row: Any) -> tuple[str, str]:
     )
 
 
-def _print_failed(rows: Sequence[Any], *, as_json: bool, words: Words) -> None:
+def print_failed(rows: Sequence[Any], *, as_json: bool, words: Words) -> None:
+    """Lists scans that failed, with their ids and reasons."""
     columns = ("id", "file", "source", "error", "message", "attempts", "finished_at")
     if as_json:
         print_json({"failed": [{name: getattr(row, name) for name in columns} for row in rows]})
@@ -160,6 +164,7 @@ def _print_failed(rows: Sequence[Any], *, as_json: bool, words: Words) -> None:
         return
     print_entries(((row.id,), (f"{row.file}{_failed_at(row)}", row.message)) for row in rows)
     words.say("`processor retry ID` tries some of them again, `processor retry --failed` all.")
+    words.say("`processor dismiss ID` takes one off this list that nobody need try again.")
 
 
 def _failed_at(row: Any) -> str:

@@ -30,6 +30,7 @@ from processor.results.database import reading, writing
 from processor.results.ledger import PublishedFile, UsedModel, store_model, store_outputs, store_result
 from processor.results.publish import file_name, stored_name
 from processor.results.schema import scans
+from processor.states import DISMISSED
 
 _UNLEASED: dict[str, Any] = {"leased_until": None, "worker": None}
 _FRESH: dict[str, Any] = {
@@ -268,6 +269,14 @@ def retry(engine: Engine, ids: Collection[int], now: datetime) -> list[int]:
     with writing(engine) as connection:
         again = update(scans).where(*failed).values(queued_at=now, **_FRESH).returning(scans.c.id)
         return sorted(connection.execute(again).scalars())
+
+
+def dismiss(engine: Engine, ids: Collection[int]) -> list[int]:
+    """Takes scans that failed off the list, and tells which; each may still be retried. Raises as `claim`."""
+    failed = (scans.c.id.in_(ids), scans.c.state == ScanState.FAILED)
+    with writing(engine) as connection:
+        put_aside = update(scans).where(*failed).values(error=DISMISSED).returning(scans.c.id)
+        return sorted(connection.execute(put_aside).scalars())
 
 
 def recover(engine: Engine, now: datetime, *, renewed_to: datetime | None = None) -> int:

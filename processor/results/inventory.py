@@ -18,6 +18,7 @@ from processor.results.originals import FAILED, PROCESSED, content_of, find_copy
 from processor.results.publish import file_name, output_name
 from processor.results.schema import corrections, digits, numbers, outputs, pages, scans
 from processor.results.tables import COLUMNS, EARLIER_COLUMNS, stored_csv
+from processor.states import DISMISSED
 
 _AT_ONCE = 200
 # What could not even be opened has no content to compare, and a link that led nowhere no original.
@@ -145,6 +146,8 @@ def _check_duplicate(holdings: Holdings, scan: Any, looked: Looked) -> Iterator[
 
 
 def _check_failed(holdings: Holdings, scan: Any, looked: Looked) -> Iterator[Finding]:
+    if scan.error == DISMISSED:
+        return  # What was kept of it may be there or not: a person decided that nobody needs it.
     source, file = place_of(scan)
     kept, here = holdings.results / FAILED / kept_name(file, scan.sha256), source / file
     due = kept.relative_to(holdings.results).as_posix()

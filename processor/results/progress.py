@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, func, select, true
 
 from processor.results.database import columns_of, reading
 from processor.results.schema import scans
-from processor.states import ScanState
+from processor.states import DISMISSED, ScanState
 
 RATE_OVER = timedelta(hours=1)
 
@@ -78,6 +78,7 @@ def _oldest(connection: Connection, *parts: ColumnElement[bool]) -> Mapping[str,
 
 def _last_failure(connection: Connection) -> Mapping[str, Any] | None:
     kept = (scans.c.id, scans.c.file, scans.c.error, scans.c.message, scans.c.finished_at.label("at"))
-    failed = select(*kept).where(scans.c.state == ScanState.FAILED).order_by(scans.c.finished_at.desc())
+    failed = select(*kept).where(scans.c.state == ScanState.FAILED, scans.c.error.is_distinct_from(DISMISSED))
+    failed = failed.order_by(scans.c.finished_at.desc())
     found = connection.execute(failed.limit(1)).mappings().first()
     return dict(found) if found else None

@@ -23,7 +23,7 @@ from processor.results.database import columns_of, reading
 from processor.results.publish import stored_name
 from processor.results.schema import digits, numbers, pages, refused_models, scans, two_readings
 from processor.results.schema import readings as readings_view
-from processor.states import ScanState, Status
+from processor.states import DISMISSED, ScanState, Status
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,16 +101,21 @@ class ScanReport:
 
 
 def summary(engine: Engine) -> Summary:
-    """Counts over the whole database; none is `ignored`. Raises BadDatabase where they contradict."""
+    """Counts over the whole database; `ignored` are failed scans that a person dismissed.
+
+    Raises BadDatabase where they contradict each other.
+    """
     with reading(engine) as connection:
         states = _scans_by_state(connection)
+        put_aside = select(func.count()).where(scans.c.state == ScanState.FAILED, scans.c.error == DISMISSED)
+        dismissed = connection.execute(put_aside).scalar_one()
         found = total_counts(connection)
     counts = Summary(
         seen=sum(states.values()),
         done=states.get(ScanState.DONE, 0),
-        failed=states.get(ScanState.FAILED, 0),
+        failed=states.get(ScanState.FAILED, 0) - dismissed,
         duplicate=states.get(ScanState.DUPLICATE, 0),
-        ignored=0,
+        ignored=dismissed,
         pending=states.get(ScanState.QUEUED, 0) + states.get(ScanState.RUNNING, 0),
         pages=found.pages,
         numbers=found.numbers,

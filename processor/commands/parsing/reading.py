@@ -1,4 +1,4 @@
-"""The commands that read scans: `run`, `read`, `reprocess`, `retry`."""
+"""The commands that read scans, or need not any more: `run`, `read`, `reprocess`, `retry`, `dismiss`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -131,3 +131,31 @@ def retry(
 
     loaded, words = settings_of(context, settings), words_of(context, quiet)
     raise typer.Exit(retry(loaded, ids or [], failed=failed, as_json=as_json, words=words))
+
+
+def dismiss(
+    context: typer.Context,
+    ids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ID", help="Scans that failed, by id.", show_default="list those that failed"),
+    ] = None,
+    mended: Annotated[
+        bool, typer.Option("--mended", help="All in whose place another content was read since.")
+    ] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="All scans that failed.")] = False,
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Delete their originals and reports in results/failed, too.")
+    ] = False,
+    as_json: Json = False,
+    settings: SettingsFile = None,
+    quiet: Quiet = False,
+) -> None:
+    """Take scans that failed off the list of those to be tried again; without any, list them with their ids.
+
+    Their originals stay in results/failed, unless --delete is given.
+    """
+    from processor.commands.dismiss import Wanted, dismiss
+
+    loaded, words = settings_of(context, settings), words_of(context, quiet)
+    wanted = Wanted(ids=ids or [], failed=failed, mended=mended)
+    raise typer.Exit(dismiss(loaded, wanted, delete=delete, as_json=as_json, words=words))
