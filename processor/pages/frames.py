@@ -65,7 +65,7 @@ def remove_frames(mask: Mask, found: Components) -> Frames:
 
     Strokes that cross a line or lean on one stay. Fails where a line breaks up or is bent with its paper.
     """
-    level, walls, strokes, dividers = (np.zeros_like(mask) for _ in range(4))
+    level, walls, strokes, dividers = (np.zeros(mask.shape, np.bool_) for _ in range(4))
     none = True
     for label, (x, y, width, height) in _candidates(found, mask.shape):
         place = np.s_[y : y + height, x : x + width]

@@ -100,7 +100,7 @@ def remove_rulings(mask: Mask, digit_height: float, faint: Mask | None = None) -
         return Ruled(mask, horizontal, upright)
     rest = mask & ~(horizontal | upright)
     if rows + columns == 1 and rest.sum() < LEAST_REST * mask.sum():
-        nothing = np.zeros_like(mask)
+        nothing = np.zeros(mask.shape, np.bool_)
         return Ruled(mask, nothing, nothing)
     return Ruled(rest, horizontal, upright)
 
@@ -130,7 +130,7 @@ def _lines(mask: Mask, faint: Mask, digit_height: float, ends_on: Mask | None = 
 
     With `ends_on`, shorter lines count too where both their ends meet those lines: the sides of boxes.
     """
-    found, zone, drawn = (np.zeros_like(mask) for _ in range(3))
+    found, zone, drawn = (np.zeros(mask.shape, np.bool_) for _ in range(3))
     count = 0
     for ink in (mask,) if faint is mask else (mask, faint):
         runs = _runs(ink, mask, digit_height, ends_on, strict=ink is not mask)
