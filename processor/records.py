@@ -141,7 +141,7 @@ class DigitReading:
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    """How surely a reading that cuts nothing sees a point, a comma or a dash before a digit, each in [0, 1]."""
+    """How surely a reading that cuts nothing sees a point, comma or dash before a digit, each in [0, 1]."""
 
     point: float = 0.0
     comma: float = 0.0

@@ -26,7 +26,7 @@ class ScanState(StrEnum):
 
 
 DISMISSED = "Dismissed"
-"""What stands as the error of a failed scan that a person took off the list: nobody need do anything about it.
+"""Stands as the error of a failed scan that a person took off the list: nobody need do anything about it.
 
 It stays in the state `failed`, so that it may be tried again; where scans are counted it is `ignored`.
 """

@@ -138,8 +138,8 @@ def test_boxes_come_back_to_the_original_page_at_any_size() -> None:
 
 
 def test_turning_maps_back_to_where_it_came_from() -> None:
-    contrast = np.zeros((300, 400), np.float32)
-    contrast[100:104, 320:324] = 1
+    contrast = np.zeros((300, 400), np.uint8)
+    contrast[100:104, 320:324] = 255
     turned, to_working = turn(contrast, 10.0)
     y, x = np.unravel_index(int(turned.argmax()), turned.shape)
     assert to_working @ np.array([x, y, 1.0]) == pytest.approx((321.5, 101.5), abs=2)

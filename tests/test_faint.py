@@ -45,6 +45,8 @@ def test_a_faint_digit_beside_a_number_is_missed(digit: str, x: int) -> None:
     against = judge_faint(boxes(ink > LIMIT), ink, ink > LIMIT, blank())
     assert against is not None
     assert against.cause is Cause.UNCERTAIN
+    assert against.value is not None
+    assert against.limit is not None
     assert against.value < against.limit
 
 

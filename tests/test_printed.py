@@ -119,8 +119,9 @@ def test_the_reason_names_the_measure() -> None:
     (against,) = judge_numbers([typeset("20260")])
     assert isinstance(against, Rejection)
     assert (against.cause, against.limit) == (Cause.PRINTED, printed.LIMIT)
+    assert against.value is not None
     assert re.fullmatch(r"printed: [\d.]+ nats for print, limit [\d.]+", str(against))
-    assert against.value > against.limit
+    assert against.value > printed.LIMIT
 
 
 def test_a_page_without_numbers() -> None:
