@@ -21,7 +21,8 @@ import psutil
 from PIL import Image, ImageDraw
 
 from benchmarks.product import Row, home
-from processor.intake.arrivals import Arrivals, Place
+from processor.intake.arrivals import Arrivals
+from processor.intake.places import Place
 from processor.settings import Intake
 
 WARM_UP_SECONDS = Intake().rescan_seconds + 15.0

@@ -16,7 +16,8 @@ from processor.engines.tasks import Engine, Outcome, ScanTask
 from processor.errors import Away, BadModel, DigitInboxError, NoWorkers, Transient
 from processor.fingerprints import meanwhile
 from processor.inboxes import Inboxes
-from processor.intake.arrivals import Arrivals, Place
+from processor.intake.arrivals import Arrivals
+from processor.intake.places import Place
 from processor.intake.sweep import Found
 from processor.patience import Hindrance, Restless, Stop
 from processor.pulse import DaemonState, Pulse

@@ -12,9 +12,10 @@ import pytest
 from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGrouper
 
 from processor.engines.tasks import ScanTask
-from processor.intake.arrivals import Arrivals, Place
+from processor.intake.arrivals import Arrivals
 from processor.intake.folders import TRUSTED
 from processor.intake.pace import HINT_PAUSE_SECONDS
+from processor.intake.places import Place
 from processor.intake.sweep import Found
 from processor.mounts import file_system
 from processor.records import ScanResult

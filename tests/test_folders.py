@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from processor.intake.arrivals import Arrivals, Place
+from processor.intake.arrivals import Arrivals
 from processor.intake.folders import TRUSTED, Folders
+from processor.intake.places import Place
 from processor.mounts import file_system
 from processor.settings import Intake
 

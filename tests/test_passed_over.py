@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from processor.intake.arrivals import Place
 from processor.intake.names import is_no_scan_name, is_scan_name
 from processor.intake.passed_over import LOOK_SECONDS, PassedOver, passed_over
+from processor.intake.places import Place
 from processor.intake.queue import claim, enqueue
 from processor.settings import Intake
 from tests.conftest import Call

@@ -359,7 +359,8 @@ def plans(engine: Engine, ask: Callable[[Engine], Any]) -> dict[str, str]:
     event.remove(engine, "before_cursor_execute", listen)
     found = {}
     with engine.connect() as connection:
-        connection.exec_driver_sql("SET enable_seqscan = off")
+        for way in ("seqscan", "sort"):
+            connection.exec_driver_sql(f"SET enable_{way} = off")
         for statement, values in asked:
             rows = connection.exec_driver_sql(f"EXPLAIN {statement}", values).all()
             found[statement] = "\n".join(row[0] for row in rows)

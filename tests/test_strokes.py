@@ -116,7 +116,7 @@ def cross(width: int, height: int, lean: int = 0) -> NDArray[np.bool_]:
 def test_a_cross_fills_a_box(width: int, height: int, lean: int) -> None:
     rejection = judge_cross(cross(width, height, lean))
     assert rejection is not None
-    assert str(rejection).startswith("filler: notches ")
+    assert str(rejection).startswith("filler: a cross with notches ")
 
 
 def test_no_digit_of_a_hundred_is_a_cross() -> None:

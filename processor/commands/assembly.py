@@ -14,7 +14,7 @@ from processor.daemon import Daemon
 from processor.engines.choice import choose_engine
 from processor.engines.tasks import Engine
 from processor.errors import DigitInboxError
-from processor.intake.arrivals import Place
+from processor.intake.places import Place
 from processor.metrics import exported
 from processor.patience import Stop
 from processor.prediction.archive import ModelFolder

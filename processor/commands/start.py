@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from processor.errors import BadCommand, BadDatabase, BadSettings
-from processor.intake.arrivals import Place
+from processor.intake.places import Place
 from processor.prediction.archive import CURRENT, ModelFolder, find_model
 from processor.processes import has_ended
 from processor.results.address import engine_of, sqlite_file

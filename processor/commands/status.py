@@ -9,10 +9,9 @@ from typing import Any
 from sqlalchemy import Engine, func, select
 
 from processor.commands.printing import print_json, print_line, print_pairs
-from processor.commands.summary import no_scans
 from processor.errors import BadModel
-from processor.intake.arrivals import Place
-from processor.intake.passed_over import passed_over
+from processor.intake.passed_over import no_scans, passed_over
+from processor.intake.places import Place
 from processor.prediction.archive import current_name
 from processor.pulse import Facts, Sign, signs
 from processor.results.database import journal_mode, open_read_only, reading, size_in_bytes

@@ -6,8 +6,8 @@ from typing import Any
 
 from processor.characters import visible
 from processor.commands.console import Words
-from processor.intake.arrivals import Place
-from processor.intake.passed_over import passed_over
+from processor.intake.passed_over import no_scans, passed_over
+from processor.intake.places import Place
 from processor.results.address import without_password
 from processor.results.tally import Tally
 from processor.settings import LoadedSettings
@@ -55,11 +55,6 @@ def say_passed_over(places: Sequence[Place], settings: LoadedSettings, words: Wo
         told = no_scans(found.no_scans, found.first_no_scan)
         where = "it is" if found.no_scans == 1 else "they are"
         words.say(f"{least}{told}, left where {where}: only {KINDS} are read.", "run.passed_over")
-
-
-def no_scans(count: int, first: str | None) -> str:
-    """How many files are no scans, with one of them."""
-    return f"{first} is no scan" if count == 1 else f"{count} files are no scans (first: {first})"
 
 
 def _side_by_side(counts: dict[str, Any]) -> list[tuple[object, ...]]:

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,6 +10,7 @@ from typing import Self
 from processor.intake.folders import Folders
 from processor.intake.names import Ignored
 from processor.intake.pace import Pace
+from processor.intake.places import Place
 from processor.intake.stability import Stability
 from processor.intake.sweep import Found, look, sweep
 from processor.intake.watcher import Watch, Watcher
@@ -18,15 +18,6 @@ from processor.settings import Intake
 
 PROOFS_APART = 10
 """So many rescans lie between two proofs that the file system still announces what arrives."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A folder or a file that a run looks at, in the inbox `root`; `named` is a file as a person gave it."""
-
-    path: Path
-    root: Path
-    named: str | None = None
 
 
 class Arrivals:
@@ -52,7 +43,7 @@ class Arrivals:
         self._missed: set[str] = set()
         self._ignored = Ignored(intake.ignore)
         self._folders = Folders()
-        self._told: dict[Path, tuple[int, ...]] = {}
+        self._told: dict[str, int] = {}
         self._unsettled: dict[Path, Found] = {}
         self._next_settled = float("inf")
         self._stability = Stability(intake.settle_seconds)
@@ -109,15 +100,21 @@ class Arrivals:
 
     def release(self, path: Path) -> None:
         """Forgets a scan that was moved away: another one may come under its name."""
-        self._told.pop(path, None)
+        self._told.pop(str(path), None)
 
     def _list(self) -> list[Found]:
         """The new scans of a whole listing; what no longer lies there is forgotten."""
-        listed = list(self._listed())
+        new: list[Found] = []
+        met: dict[str, int] = {}
+        for found in self._listed():
+            # Most of a large folder was told before: of that, no more is held than its name.
+            if (told := self._told.get(name := str(found.path))) is not None:
+                met[name] = told
+            if told != self._state(found):
+                new.append(found)
         if not self._missed:
             # What a share holds that is away for a while is not new when it comes back.
-            self._told = {f.path: self._told[f.path] for f in listed if f.path in self._told}
-        new = [found for found in listed if self._is_new(found)]
+            self._told = met
         self._stability.keep_only({found.path for found in new})
         self._unsettled.clear()
         return new
@@ -176,17 +173,17 @@ class Arrivals:
     def _tell(self, found: Found) -> bool:
         """Notes that a scan was told as it lies there; false where it had been."""
         new = self._is_new(found)
-        self._told[found.path] = self._state(found)
+        self._told[str(found.path)] = self._state(found)
         return new
 
     def _is_new(self, found: Found) -> bool:
         """Whether it was not told as it lies there; originals that stay are not hashed again and again."""
-        return self._told.get(found.path) != self._state(found)
+        return self._told.get(str(found.path)) != self._state(found)
 
-    def _state(self, found: Found) -> tuple[int, ...]:
-        """What tells it from another that took its place: on a share, no more than size and time of change.
+    def _state(self, found: Found) -> int:
+        """A hash of what tells it from another in its place; on a share, only size and time of change.
 
         Another of the same size and mtime has another inode, or a ctime, which no program can set.
         """
         trusted = self._folders.trusts(found.identity[0])
-        return (found.size, found.mtime_ns, *(found.identity[1:] if trusted else ()))
+        return hash((found.size, found.mtime_ns, found.identity[1:] if trusted else None))

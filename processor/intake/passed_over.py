@@ -10,9 +10,9 @@ from pathlib import Path
 from sqlalchemy import Engine as Database
 from sqlalchemy import select
 
-from processor.intake.arrivals import Place
 from processor.intake.folders import Folders
 from processor.intake.names import Ignored, is_no_scan_name, is_scan_name
+from processor.intake.places import Place
 from processor.intake.sweep import walk
 from processor.results.database import reading
 from processor.results.publish import stored_name
@@ -42,6 +42,11 @@ class PassedOver:
     def add_unseen(self, file: str) -> None:
         self.first_unseen = self.first_unseen or file
         self.unseen += 1
+
+
+def no_scans(count: int, first: str | None) -> str:
+    """How many files are no scans, with one of them."""
+    return f"{first} is no scan" if count == 1 else f"{count} files are no scans (first: {first})"
 
 
 def passed_over(
