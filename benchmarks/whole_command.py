@@ -1,10 +1,11 @@
 """The real command over a folder of pages: how long it takes, what it costs, and what its processes hold."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,13 +32,17 @@ class Finished:
     peaks_mb: dict[str, float]
 
 
-def run_once(folder: Path, workers: int | None = None) -> Finished:
-    """`processor run --once` over `folder` in an empty home, with default settings."""
+def run_once(
+    folder: Path, workers: int | None = None, environment: Mapping[str, str] | None = None
+) -> Finished:
+    """`processor run --once` over `folder` in an empty home, with default settings but for `environment`."""
     options = [] if workers is None else ["--workers", str(workers)]
     command = [sys.executable, "-m", "processor", "run", "--once", str(folder), "--quiet", "--json", *options]
     with home() as place:
         before, began = children_seconds(), perf_counter()
-        process = subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, cwd=place, stdout=subprocess.PIPE, text=True, env=os.environ | dict(environment or {})
+        )
         with peaks_of(process.pid) as peaks:
             answer = process.communicate()[0]
         seconds, spent = perf_counter() - began, children_seconds() - before

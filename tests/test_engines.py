@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
+from benchmarks.ray_nodes import NO_RAY, ray_nodes
 from processor.engines.local import LocalEngine
 from processor.engines.tasks import Engine
 from processor.engines.worker import Load
@@ -19,13 +20,13 @@ from processor.errors import BadModel, BadScan, Transient, WorkerKilled
 from processor.records import ScanResult
 from processor.settings import load
 from tests.obedient import PATIENCE_SECONDS, collect, load_nothing, load_obedient, read_by, readers, task
-from tests.ray_nodes import ray_nodes
 
 Start = Callable[..., Engine]
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
+    pytest.importorskip("ray", reason=NO_RAY)
     with ray_nodes(nodes=2) as cluster:
         yield cluster
 

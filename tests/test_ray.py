@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from benchmarks.ray_nodes import NO_RAY, STORE, ray_nodes
 from processor.engines.choice import choose_engine
 from processor.engines.local import LocalEngine
 from processor.errors import BadDatabase, BadSettings, Exit, NoWorkers, Transient
@@ -24,7 +25,6 @@ from processor.results.database import open_read_only, reading
 from processor.settings import load
 from tests.conftest import PROCESSOR
 from tests.obedient import PATIENCE_SECONDS, collect, load_obedient, read_by, readers, task
-from tests.ray_nodes import STORE, ray_nodes
 from tests.ray_run import HOLD, READERS, fill, run, settings_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,6 +33,7 @@ EXAMPLES = ("photo.jpg", "form.png", "meter.pdf")
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
+    pytest.importorskip("ray", reason=NO_RAY)
     with ray_nodes(nodes=2) as cluster:
         yield cluster
 

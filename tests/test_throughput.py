@@ -14,6 +14,8 @@ import pytest
 from PIL import Image
 
 from benchmarks import handwriting
+from benchmarks.in_turns import compared, rate
+from benchmarks.in_turns import main as in_turns
 from benchmarks.layouts import A4
 from benchmarks.pages import render_sheet
 from benchmarks.rivals import Rival, rival
@@ -212,6 +214,31 @@ def test_the_cold_start_is_taken_off() -> None:
 
 def a_run(pages: int, seconds: float) -> Finished:
     return Finished(pages=pages, seconds=seconds, cpu_seconds=2 * seconds, peaks_mb={})
+
+
+# Two ways in turns
+
+
+def test_what_a_run_begins_and_ends_with_is_in_no_rate() -> None:
+    assert rate(a_run(2, 5.0), a_run(12, 25.0)) == 0.5
+
+
+def test_a_kind_of_pages_that_is_not_drawn_is_refused() -> None:
+    with pytest.raises(SystemExit, match="no page is called so"):
+        in_turns(["postgresql", "--kind", "unheard-of", *DATA])
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("server")  # It is skipped where there is none.
+def test_a_server_is_compared_with_a_file() -> None:
+    small = small_page(HANDS)
+    rows = {row.measure: row for row in compared("postgresql", [small], 3, 1)}
+    assert list(rows) == [f"{what}, pages a second" for what in ("sqlite", "postgresql")] + [
+        "postgresql : sqlite"
+    ]
+    plain, other, ratio = (row.figure for row in rows.values())
+    assert min(plain, other) > 0
+    assert ratio == pytest.approx(other / plain)
 
 
 # Other readers
