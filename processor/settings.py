@@ -242,7 +242,7 @@ def load(file: Path | None = None, flags: dict[str, Any] | None = None) -> Loade
     try:
         settings = Settings(**merged)  # type: ignore[arg-type]
     except ValidationError as error:
-        raise BadSettings(_explain(error, origins), _remedy(file)) from None
+        raise BadSettings(_explain(error, origins), _remedy_of(error, origins, file)) from None
     base = (file.parent if file else Path.cwd()).resolve()
     return LoadedSettings(settings, base, file, origins)
 
@@ -334,6 +334,14 @@ def _what_is_right(where: str) -> str | None:
     field = _section_of(Settings.model_fields[section])[key]
     is_pattern = any(getattr(rule, "pattern", None) for rule in field.metadata)
     return f"it should be {field.description}" if is_pattern else None
+
+
+def _remedy_of(error: ValidationError, origins: dict[str, str], file: Path | None) -> str:
+    """A file is not to be corrected for what a variable of the environment says."""
+    wrong = {origins.get(".".join(map(str, fault["loc"][:2])), "") for fault in error.errors()}
+    if all(origin.startswith(ENV_PREFIX) for origin in wrong):
+        return f"Correct {', '.join(sorted(wrong))} in the environment, or unset it."
+    return _remedy(file)
 
 
 def _remedy(file: Path | None) -> str:

@@ -62,6 +62,16 @@ def test_a_flag_is_told_without_a_type(call: Call, command: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "command", ["run", "read", "query", "export", "show", "retry", "dismiss", "reprocess"]
+)
+def test_an_argument_and_a_number_are_told_without_types_of_python(call: Call, command: str) -> None:
+    out = call(command, "--help")[1]
+    assert not re.findall(r"<(?:list|str|int|float|path|Path)\b[^>]*>", out)
+    if command == "show":
+        assert "N [x>=1]" in out
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (

@@ -114,6 +114,18 @@ def test_of_a_copy_it_is_said_where_its_numbers_are(call: Call, stored: Path) ->
     assert "copy.png holds the same as form.png, where its numbers are." in " ".join(err.split())
 
 
+def test_a_copy_of_the_same_name_is_told_by_its_folder(call: Call, stored: Path) -> None:
+    with closing(sqlite3.connect(stored / "results" / "results.db")) as connection, connection:
+        connection.execute(
+            "INSERT INTO scans (source, file, sha256, bytes, state, attempts, queued_at, duplicate_of)"
+            " SELECT '/scans/again', file, sha256, bytes, 'duplicate', 0, queued_at, id FROM scans"
+            " WHERE id = (SELECT MIN(id) FROM scans WHERE file = 'form.png')"
+        )
+        source = connection.execute("SELECT source FROM scans WHERE file = 'form.png'").fetchone()[0]
+    told = "".join(call("results", "--file", "form.png")[2].split())
+    assert f"/scans/again/form.pngholdsthesameas{source}/form.png,".replace(" ", "") in told
+
+
 def test_results_as_csv_json_and_parquet_say_the_same(call: Call, stored: Path) -> None:
     from_csv = list(csv.DictReader(io.StringIO(call("results", "--format", "csv")[1])))
     from_json = json.loads(call("results", "--format", "json")[1])

@@ -173,6 +173,20 @@ def test_lists_in_the_environment(monkeypatch: pytest.MonkeyPatch, text: str) ->
     assert load().values.intake.ignore == ("*.bmp", "draft-*")
 
 
+def test_what_the_environment_says_wrongly_is_not_to_be_corrected_in_the_file(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(home, "[limits]\nmax_pages = 1\n")
+    monkeypatch.setenv("PROCESSOR_WORKERS__COUNT", "two")
+    with pytest.raises(BadSettings) as wrong:
+        load()
+    assert wrong.value.remedy == "Correct PROCESSOR_WORKERS__COUNT in the environment, or unset it."
+    write(home, "[limits]\nmax_pages = 'many'\n")
+    with pytest.raises(BadSettings) as wrong:
+        load()
+    assert str(file) in wrong.value.remedy
+
+
 def test_one_underscore_after_the_section_is_refused_with_the_right_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

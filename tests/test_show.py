@@ -64,6 +64,30 @@ def test_show_tells_why_a_number_is_in_review(call: Call, home: Path) -> None:
 
 
 @pytest.mark.usefixtures("stored")
+def test_a_scan_is_shown_by_its_id_too(call: Call) -> None:
+    of_form = json.loads(call("show", "form.png", "--json")[1])
+    assert json.loads(call("show", str(of_form["id"]), "--json")[1]) == of_form
+
+
+def test_a_name_of_digits_is_a_name_before_it_is_an_id(call: Call, home: Path) -> None:
+    for name in ("first.png", "1"):
+        scan = home / name
+        scan.write_bytes(name.encode())
+        keep(home, scan, a_number("7"))
+    assert json.loads(call("show", "1", "--json")[1])["id"] == 2
+    assert json.loads(call("show", "2", "--json")[1])["file"] == "1"
+
+
+@pytest.mark.usefixtures("stored")
+@pytest.mark.parametrize("command", [["show"], ["reprocess", "--diff"], ["retry"], ["dismiss"]])
+@pytest.mark.parametrize("number", ["99", "9" * 30, "²", "٣"])
+def test_an_id_that_no_scan_has_is_refused(call: Call, command: list[str], number: str) -> None:
+    code, _, err = call(*command, number)
+    assert code == Exit.BAD_COMMAND
+    assert number in err
+
+
+@pytest.mark.usefixtures("stored")
 def test_show_is_a_line_a_number_and_the_rest_is_asked_for(call: Call) -> None:
     _, out, err = call("show", "form.png")
     assert [line.split() for line in out.splitlines() if line.strip().startswith(("1 ", "2 "))] == [

@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processor.commands.summary import report
+from processor.commands.console import Words
+from processor.commands.summary import report, say_summary
 from processor.errors import BadDatabase
 from processor.results.tally import Tally
+from processor.settings import load
 from tests.sample_readings import a_blob, a_number, a_page
 
 
@@ -17,6 +19,22 @@ def test_the_tally_counts_what_was_read() -> None:
     tally.add([a_page(a_number("12"), a_number("3"), rejected=(a_blob(),)), a_page(page=2)])
     counts = tally.summary()
     assert (counts.pages, counts.numbers, counts.digits, counts.review, counts.rejected) == (2, 2, 3, 0, 1)
+
+
+@pytest.mark.usefixtures("home")
+def test_a_run_says_why_scans_were_not_read_once_more(capsys: pytest.CaptureFixture[str]) -> None:
+    def said(*endings: str) -> str:
+        tally = Tally()
+        for number, state in enumerate(endings):
+            tally.see(Path(str(number)))
+            tally.end(Path(str(number)), state)
+        say_summary(report(tally, 1.0, "cnn-a"), load(), Words())
+        return capsys.readouterr().err
+
+    assert "Not read once more" not in said("done", "failed")
+    assert "Not read once more: 1 dealt with by an earlier run (ignored).\n" in said("done", "ignored")
+    both = said("duplicate", "ignored", "duplicate")
+    assert "1 dealt with by an earlier run (ignored), 2 the same as another scan (duplicate;" in both
 
 
 def test_a_scan_that_ends_twice_is_found_out() -> None:

@@ -17,6 +17,7 @@ from processor.records import ScanState
 from processor.results.database import open_database, reading
 from processor.results.inventory import place_of
 from processor.results.originals import FAILED, holds, kept_name
+from processor.results.queries import id_of
 from processor.results.schema import scans
 from processor.settings import LoadedSettings
 
@@ -94,8 +95,7 @@ def _named(database: Database, ids: Sequence[str]) -> list[Any]:
     found = {}
     with reading(database) as connection:
         for text in ids:
-            number = int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else -1
-            row = connection.execute(select(scans).where(scans.c.id == number)).one_or_none()
+            row = connection.execute(select(scans).where(scans.c.id == id_of(text))).one_or_none()
             if row is None or row.state != ScanState.FAILED:
                 what = f"Scan {text} did not fail." if row else f"There is no scan with the id {text}."
                 raise BadCommand(what, "`processor dismiss` lists those that failed.")

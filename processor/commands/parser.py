@@ -9,10 +9,18 @@ from processor.plain_words import in_plain_words
 
 
 def _without_types(params: list[Any]) -> list[Any]:
-    """The parameters of a command, none of which is told to be a `<bool>`: a flag is there, or it is not."""
+    """The parameters of a command, none of which is told by a type of Python's, as `<list[Path]>`.
+
+    A flag is there, or it is not; a number is N; an argument has its name.
+    """
     for param in params:
-        if getattr(param, "is_flag", False) and param.metavar is None:
-            param.metavar = ""
+        if param.param_type_name == "argument":
+            param.display_type_rich = lambda ctx: ""
+        elif param.metavar is None:
+            if getattr(param, "is_flag", False):
+                param.metavar = ""
+            elif param.type_descriptor.annotation in (int, float):
+                param.metavar = "N"
     return params
 
 

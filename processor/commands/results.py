@@ -83,7 +83,10 @@ def export(
     """Writes a whole table or view, in the order of its rows. Raises BadDatabase, BadCommand."""
     form = _format(form, output, "csv")
     if output is not None and output.suffix.lower() in _WORKBOOKS and form == "csv":
-        raise BadCommand(f"{output} would be CSV under another name.", "Name it .csv, .json or .parquet.")
+        raise BadCommand(
+            f"{output} would be CSV under another name.",
+            "Name it .csv, which spreadsheets open, or .json or .parquet.",
+        )
     known = {table.name: table for table in (*VIEWS, *metadata.sorted_tables)}
     if name not in known:
         raise BadCommand(f"There is no table {name!r}.", f"Export one of {', '.join(known)}.")

@@ -22,6 +22,7 @@ from processor.results.findings import Holdings
 from processor.results.inventory import place_of
 from processor.results.originals import FAILED, find_copy, holds, kept_name, lies_below, own_name, put_back
 from processor.results.publish import stored_name
+from processor.results.queries import id_of
 from processor.results.schema import scans
 from processor.settings import LoadedSettings
 from processor.states import DISMISSED
@@ -72,8 +73,7 @@ def _named(holdings: Holdings, ids: Sequence[str]) -> list[Any]:
     found = {}
     with reading(holdings.database) as connection:
         for text in ids:
-            number = int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else -1
-            row = connection.execute(select(scans).where(scans.c.id == number)).one_or_none()
+            row = connection.execute(select(scans).where(scans.c.id == id_of(text))).one_or_none()
             if row is None:
                 raise BadCommand(
                     f"There is no scan with the id {text}.", "`processor retry` lists those that failed."

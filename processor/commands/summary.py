@@ -41,6 +41,8 @@ def say_summary(counts: dict[str, Any], settings: LoadedSettings, words: Words) 
             else f"   Annotated pages: {results / 'annotated'}"
         )
         words.say(f"Numbers: {results / 'numbers.csv'}{annotated}")
+    if counts["ignored"] or counts["duplicate"]:
+        words.say(_not_again(counts))
     if counts["failed"]:
         words.say(f"What failed, and why: {results / 'failed'}")
     words.say(f"Database: {visible(without_password(settings.database_url))}")
@@ -65,6 +67,16 @@ def _side_by_side(counts: dict[str, Any]) -> list[tuple[object, ...]]:
     told = {"review": "digits in review", "rejected": "rejected marks"}
     rows = zip(scans, read, strict=True)
     return [(left, counts[left], told.get(right, right), counts[right]) for left, right in rows]
+
+
+def _not_again(counts: dict[str, Any]) -> str:
+    """Why scans were seen and are not done: who counts the pages that were put in looks for them."""
+    why = {
+        "ignored": "dealt with by an earlier run (ignored)",
+        "duplicate": "the same as another scan (duplicate; `processor results --file NAME` tells which)",
+    }
+    told = [f"{counts[state]} {said}" for state, said in why.items() if counts[state]]
+    return f"Not read once more: {', '.join(told)}."
 
 
 def _trust(counts: dict[str, Any]) -> str:

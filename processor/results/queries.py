@@ -180,12 +180,19 @@ def readings(
 
 
 def copies(engine: Engine, file_glob: str) -> list[tuple[str, str]]:
-    """Scans that hold what another one does, each with the one whose numbers stand for both."""
+    """Scans that hold what another one does, each with the one whose numbers stand for both.
+
+    Two of one name are told by their paths.
+    """
     first = scans.alias()
-    query = select(scans.c.file, first.c.file).join(first, scans.c.duplicate_of == first.c.id)
+    query = select(scans.c.file, first.c.file, scans.c.source, first.c.source)
+    query = query.join(first, scans.c.duplicate_of == first.c.id)
     query = query.where(_matches(file_glob, engine)).order_by(scans.c.file, scans.c.id)
     with reading(engine) as connection:
-        return [(copy, original) for copy, original in connection.execute(query)]
+        return [
+            (copy, original) if copy != original else (f"{place}/{copy}", f"{of_original}/{original}")
+            for copy, original, place, of_original in connection.execute(query)
+        ]
 
 
 def run_select(engine: Engine, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
@@ -218,6 +225,8 @@ def _plain(value: Any) -> Any:
 def scan_report(engine: Engine, file: str) -> ScanReport:
     """All that is known of the scan with this path or, where no path is so, this name: its newest content.
 
+    A number that is no name is a scan's id.
+
     Raises BadCommand, naming candidates, where there is none or several places have it.
     """
     with reading(engine) as connection:
@@ -247,12 +256,17 @@ def scans_done(engine: Engine, wanted: Sequence[str]) -> list[Fields]:
             on_disk = scans.c.source + "/" + scans.c.file == path
             matches = [_matches(name, engine), scans.c.file == stored_name(name), on_disk]
             rows = _fields(connection.execute(done.where(or_(*matches))))
-            if not rows and name.isdecimal():
-                rows = _fields(connection.execute(done.where(scans.c.id == int(name))))
+            if not rows:
+                rows = _fields(connection.execute(done.where(scans.c.id == id_of(name))))
             if not rows:
                 raise BadCommand(f"No scan {name} was read.", _nearest(connection, stored_name(name)))
             found |= {row["id"]: row for row in rows}
     return [found[number] for number in sorted(found)]
+
+
+def id_of(text: str) -> int:
+    """The id that a person typed; -1, which no scan has, where it is none, or too large to be one."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else -1
 
 
 def _scans_by_state(connection: Connection) -> dict[str, int]:
@@ -287,7 +301,7 @@ def _fields(rows: Any) -> list[Fields]:
 
 
 def _find(connection: Connection, file: str) -> Fields:
-    """The newest row of the one place that `file` names: on the disk, below its source, or by bare name."""
+    """The newest row of the one place that `file` names: by its path, wholly or in part, or by its id."""
     name, path = stored_name(file), stored_name(str(Path(file).absolute()))
     ends_so = scans.c.file.endswith("/" + name, autoescape=True)
     on_disk = scans.c.source + "/" + scans.c.file == path
@@ -306,6 +320,9 @@ def _find(connection: Connection, file: str) -> Fields:
             raise BadCommand(f"{len(places)} scans are named {name}.", f"Name one: {_listed(places)}.")
         if places:
             return at_place[0]
+    by_id = _fields(connection.execute(select(scans).where(scans.c.id == id_of(name))))
+    if by_id:
+        return by_id[0]
     raise BadCommand(f"No scan {name} was seen.", _nearest(connection, name))
 
 

@@ -130,7 +130,10 @@ def export(
 def show(
     context: typer.Context,
     file: Annotated[
-        str, typer.Argument(help="A scan, by its path or name as `results` prints it.", show_default=False)
+        str,
+        typer.Argument(
+            help="A scan, by its path or name as `results` prints it, or its id.", show_default=False
+        ),
     ],
     number: Annotated[
         int | None, typer.Option(min=1, help="Only this number, with its digits.", show_default="all")
