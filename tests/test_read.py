@@ -90,6 +90,13 @@ def test_it_is_told_why_a_number_is_in_review_and_of_no_other(
     for number in numbers:
         assert (number["reason"] is None) == (number["status"] == "accepted")
         assert number["reason"] is None or number["reason"].split(":")[0] in set(Cause)
+    read(load(), [table], as_json=False, save=None, words=Words())
+    lines = [line for line in capsys.readouterr().out.splitlines() if re.match(r"  \d+\. ", line)]
+    assert len(lines) == len(numbers)
+    for line, number in zip(lines, numbers, strict=True):
+        assert line.endswith(
+            f"  review  {number['reason']}" if number["reason"] else f"{number['confidence']:.4f}"
+        )
 
 
 @pytest.fixture(scope="session")

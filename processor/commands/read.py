@@ -110,7 +110,9 @@ def _print_page(image: Path, page: PageReading) -> None:
         print_line("no numbers")
     for position, number in enumerate(page.numbers, 1):
         sure = "" if number.status is Status.ACCEPTED else f"  {number.status}"
-        print_line(f"  {position}. {number.text}  {number.confidence:.4f}{sure}")
+        # Each of its digits may be sure, and the number is not: why is told nowhere else.
+        why = f"  {number.reason}" if number.reason else ""
+        print_line(f"  {position}. {number.text}  {number.confidence:.4f}{sure}{why}")
     digits = [
         (position, digit.digit, *_scores(digit), digit.status, _place(digit.box), digit.reason)
         for position, number in enumerate(page.numbers, 1)
