@@ -24,6 +24,7 @@ from benchmarks.any_page import any_page
 from benchmarks.letters import letter_pages
 from benchmarks.pages import LOOKS, Document, render, save, write_truth
 from benchmarks.product import Bench, Row, home, processor
+from benchmarks.written import written_numbers
 from processor import settings
 from processor.prediction.archive import find_model
 from processor.prediction.classifier import Classifier
@@ -117,6 +118,7 @@ PARTS: tuple[Callable[[Bench], Iterable[Row]], ...] = (
     cheque_strips,
     climate_cells,
     rendered_pages,
+    written_numbers,
     any_page,
     letter_pages,
     waiting,

@@ -126,6 +126,20 @@ def comma(height: float, stroke: float, rng: np.random.Generator) -> Coverage:
     return _cut(np.asarray(small, np.float32) / np.float32(255))
 
 
+def point(height: float, stroke: float, rng: np.random.Generator) -> Coverage:
+    """A point: the pen set down, now and then drawn on a little, for digits `height` pixels high."""
+    thickness = stroke * rng.uniform(1.0, 1.7)
+    length = rng.uniform(0.02, 0.08) * height if rng.random() < 0.4 else 0.0
+    rise = rng.uniform(-0.5, 0.5) * length
+    side = int(np.ceil(length + 2 * thickness)) + 4
+    canvas = np.zeros((4 * side, 4 * side), np.uint8)
+    start = (round(4 * (thickness + 1)), 2 * side)
+    end = (round(4 * (thickness + 1 + length)), round(2 * side - 4 * rise))
+    cv2.line(canvas, start, end, 255, max(2, round(4 * thickness)), cv2.LINE_AA)
+    small = cv2.resize(canvas, (side, side), interpolation=cv2.INTER_AREA)
+    return _cut(np.asarray(small, np.float32) / np.float32(255))
+
+
 def _cut(ink: Coverage) -> Coverage:
     rows, columns = np.nonzero(ink.max(axis=1) > 0.05)[0], np.nonzero(ink.max(axis=0) > 0.05)[0]
     if not len(rows):

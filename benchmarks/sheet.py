@@ -7,9 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from benchmarks.handwriting import Coverage, Hands, comma, pen_strokes
+from benchmarks.handwriting import Coverage, Hands, comma, pen_strokes, point
 
 MM_PER_INCH = 25.4
+
+_FINE = 4
+"""Dots are drawn so many times larger, and reduced."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +71,17 @@ class Sheet:
         bottom_px = max(top + 1, round(self.px(bottom + half)))
         self.rule_layer[top:bottom_px, left:right_px] = 1.0
 
+    def dot(self, x: float, y: float, size_mm: float) -> None:
+        """A round printed dot, or a speck of dirt, about a point; at least a pixel wide."""
+        size = max(size_mm, MM_PER_INCH / self.dpi)
+        side = round(self.px(size)) + 3
+        canvas = np.zeros((_FINE * side, _FINE * side), np.uint8)
+        cv2.circle(canvas, (_FINE * side // 2,) * 2, max(1, round(_FINE * self.px(size) / 2)), 255, -1)
+        ink = cv2.resize(canvas, (side, side), interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(
+            255
+        )
+        _stamp(self.rule_layer, ink, round(self.px(x) - side / 2), round(self.px(y) - side / 2))
+
     def frame(self, x: float, y: float, width: float, height: float, width_mm: float = 0.25) -> None:
         for top in (y, y + height):
             self.rule(x, top, x + width, top, width_mm)
@@ -119,16 +133,20 @@ class Sheet:
         return at * MM_PER_INCH / self.dpi
 
     def _ink(self, char: str, writer: int, height: float, stroke: float, slant: float) -> Coverage:
-        if char in ",.":
+        if char == ",":
             return comma(height, stroke, self.rng)
+        if char == ".":
+            return point(height, stroke, self.rng)
         if char == "-":
             return np.ones((max(1, round(stroke)), max(2, round(0.4 * height))), np.float32)
         glyphs = self.hands.samples(writer, char)
         return pen_strokes(glyphs[self.rng.integers(len(glyphs))], height, stroke, slant)
 
     def _top(self, char: str, baseline: float, height: float, ink_height: int) -> float:
-        if char in ",.":
+        if char == ",":
             return baseline - 0.08 * height
+        if char == ".":
+            return baseline - ink_height + self.rng.normal(0, 0.02) * height
         if char == "-":
             return baseline - 0.45 * height
         return baseline - ink_height + self.rng.normal(0, 0.03) * height

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from processor.punctuation import Gap, Punctuation, decimal_sign, is_settled, weigh_gap, weigh_minus, write
 from processor.records import (
     Box,
     Cause,
@@ -14,6 +16,7 @@ from processor.records import (
     Mask,
     NumberReading,
     Rejection,
+    Signs,
     Status,
     TwoReadings,
     read_otherwise,
@@ -25,8 +28,9 @@ from processor.rejection.printed import Figure, judge_numbers
 from processor.rejection.strokes import judge_struck
 from processor.segmentation.blobs import Blob
 from processor.segmentation.combs import cells_of
+from processor.segmentation.dotted import is_in_row
 from processor.segmentation.layout import Crowd, may_lack_digits, split_numbers
-from processor.segmentation.separators import SMALL, WRITTEN, Punctuation, punctuate
+from processor.segmentation.separators import SMALL, Before, Between, between_digits, dash_before
 from processor.segmentation.splitting import stroke_width
 from processor.stages import stage
 from processor.words import Mark
@@ -126,16 +130,16 @@ def gather(
     lone = [number.boxes[0] for number in written if len(number.digits) == 1]
     ruled = dividers | rulings
     numbers, separators = [], dict[int, Rejection]()
-    for number in written:
-        near = _punctuation_near(number, left_out, table, ink)
-        punctuation = _punctuated(number, [left_out[i].box for i in near], dividers)
+    nearby = [_punctuation_near(number, left_out, table, ink) for number in written]
+    punctuated = _punctuated(written, nearby, left_out, dividers, mask)
+    for number, near, punctuation in zip(written, nearby, punctuated, strict=True):
         used = [near[i] for i in punctuation.used]
         points = [left_out[i].box for i in used]
         specks = [left_out[i].box for i in near if not left_out[i].seen and i not in used]
         against = _unclear(punctuation)
         against = against or _may_lack_digits(number, page_digits, dividers, points, specks, lone)
         against = against or _may_be_grain(number, in_numbers)
-        numbers.append(_number(number, punctuation.text, against, least))
+        numbers.append(_number(number, punctuation.written, against, least))
         if ink is not None and mask is not None and numbers[-1].status is Status.ACCEPTED:
             numbers[-1] = _unless_faint(numbers[-1], number.boxes, ink, mask, ruled)
         separators |= {i: _separates(left_out[i].box, number.boxes) for i in used}
@@ -228,37 +232,63 @@ def _punctuation_near(
     return near if ink is None else _as_dark(near, left_out, number.digits, ink)
 
 
-def _punctuated(number: Written, near: Sequence[Box], dividers: Mask) -> Punctuation:
-    """The number with those of the marks `near` it that separate its digits.
+def _punctuated(
+    written: Sequence[Written],
+    nearby: Sequence[Sequence[int]],
+    left_out: Sequence[Left],
+    dividers: Mask,
+    mask: Mask | None,
+) -> list[Punctuation]:
+    """How each number is written, with those of the marks near it that separate its digits.
 
-    Where their shapes do not tell, as where the dots of a dotted line stand between the digits, it is written
-    as the second reading saw it, which was shown the same marks.
+    Twice: once the page's decimal sign is known by the numbers that are sure, it settles the others.
     """
+    gaps = [
+        _gaps(number, [left_out[i].box for i in near], dividers, mask)
+        for number, near in zip(written, nearby, strict=True)
+    ]
+    found = [write(number.text, *seen[:2]) for number, seen in zip(written, gaps, strict=True)]
+    decimal = decimal_sign(
+        [one.written for one, seen in zip(found, gaps, strict=True) if is_settled(one, seen[1])]
+    )
+    if decimal:
+        found = [write(number.text, *seen[:2], decimal) for number, seen in zip(written, gaps, strict=True)]
+    return [replace(one, used=used) for one, (_, _, used) in zip(found, gaps, strict=True)]
+
+
+def _gaps(
+    number: Written, near: Sequence[Box], dividers: Mask, mask: Mask | None
+) -> tuple[Gap, list[Gap], tuple[int, ...]]:
+    """What both readings see before the number and in its gaps, and which of the marks `near` it are that."""
+    boxes, seen = number.boxes, _seen_before(number)
     if not near:
-        return Punctuation(number.text, (), False)
-    boxed = cells_of(number.boxes, dividers)[-1] > 0
-    found = punctuate(number.text, number.boxes, near, _stroke(number.digits), boxed=boxed)
-    written = _as_seen(number) if found.doubtful else None
-    return found if written is None else replace(found, text=written, doubtful=False)
+        return weigh_minus(Before(), seen[0]), [weigh_gap(Between(), one) for one in seen[1:]], ()
+    boxed = cells_of(boxes, dividers)[-1] > 0
+    shapes = between_digits(boxes, near, _stroke(number.digits), boxed=boxed)
+    rows = [
+        mask is not None and any(is_in_row(near[i], boxes, mask) for i in shape.marks) for shape in shapes
+    ]
+    gaps = [weigh_gap(shape, one, in_row=row) for shape, one, row in zip(shapes, seen[1:], rows, strict=True)]
+    before = dash_before(boxes, near)
+    used = [i for shape in shapes for i in shape.marks]
+    return weigh_minus(before, seen[0]), gaps, (*used, *([] if before.dash is None else [before.dash]))
 
 
-def _as_seen(number: Written) -> str | None:
-    """The number as the second reading saw it written, in one strip; None where it saw none."""
+def _seen_before(number: Written) -> list[Signs | None]:
+    """What the second reading saw before each digit; None where it read otherwise, or a strip ends there."""
     marks = [mark for mark, _ in number.digits]
-    before = [mark.before for mark in marks if mark.before is not None]
-    if len(before) < len(marks) or len({id(mark.twice) for mark in marks}) > 1:
-        return None
-    text = "".join(sign + digit for sign, digit in zip(before, number.text, strict=True))
-    return text if WRITTEN.fullmatch(text.removeprefix("-")) else None
+    parted = [False, *(left.twice is not right.twice for left, right in pairwise(marks))]
+    return [None if apart else mark.before for mark, apart in zip(marks, parted, strict=True)]
 
 
 def _unclear(punctuation: Punctuation) -> Rejection | None:
     """Why it is looked at what separates the digits of a number."""
-    if not punctuation.doubtful:
+    if punctuation.may is None:
         return None
-    return Rejection(
-        Cause.SEPARATOR, "marks between its digits that may separate them:", len(punctuation.used)
-    )
+    count = len(punctuation.used)
+    if not punctuation.may:
+        return Rejection(Cause.SEPARATOR, "marks between its digits that may separate them:", count)
+    return Rejection(Cause.SEPARATOR, f"it may be {punctuation.may}, marks between its digits:", count)
 
 
 def _may_lack_digits(

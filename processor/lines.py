@@ -1,6 +1,6 @@
 """Lines: blobs of one line of writing, cut and joined in every plausible way; the best reading wins."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
@@ -43,9 +43,9 @@ JOIN_COST = 0.1
 """Nats for every stroke joined to a digit."""
 
 HANGING_COST = 2.0
-"""... and for a comma joined to a digit: a stroke that hangs so is seldom a piece of one.
+"""... and for a comma or a dash joined to a digit beside it: what hangs or lies so is seldom a piece of one.
 
-A 5 with the comma before it is still a 5 to the network, and the comma would be lost.
+A 5 with the comma before it is still a 5 to the network, and the comma would be lost; so is a 2 with a minus.
 """
 
 CHARACTERS = 3
@@ -54,6 +54,9 @@ CHARACTERS = 3
 HIGH = 0.6
 BESIDE = 0.8
 """Whether a mark hangs is told by what is so high and so near it, in line heights."""
+
+BESIDE_SHARE = 0.5
+"""A dash of which less than this share stands over or under a digit lies beside it, unlike the bar of a 5."""
 
 PEN_SAMPLES = 100
 """The pen is measured on about so many blobs."""
@@ -301,9 +304,20 @@ def _label(hypothesis: Hypothesis, seen: Seen) -> int:
 
 def _joining(candidate: Candidate, parts: Sequence[Part], line: Line) -> float:
     """Nats for taking the parts of a candidate together."""
-    parents = {part.parent for part in parts[candidate.start : candidate.stop]} if candidate.joins else set()
-    hanging = sum(j is not None and j.cause is Cause.SEPARATOR for j in (line.judged[p] for p in parents))
+    if not candidate.joins:
+        return 0.0
+    parents = {part.parent for part in parts[candidate.start : candidate.stop]}
+    hanging = sum(_is_separate(parent, parents, line) for parent in parents)
     return JOIN_COST * candidate.joins + HANGING_COST * hanging
+
+
+def _is_separate(number: int, joined: Collection[int], line: Line) -> bool:
+    """Whether a blob that is `joined` to others hangs like a comma, or lies beside them like a dash."""
+    judged, box = line.judged[number], line.blobs[number].box
+    if judged is None or judged.cause is not Cause.MARK:
+        return judged is not None and judged.cause is Cause.SEPARATOR
+    others = Box.around(line.blobs[other].box for other in joined if other != number)
+    return min(box.right, others.right) - max(box.x, others.x) < BESIDE_SHARE * box.width
 
 
 def _weigh(candidate: Candidate, proposals: Proposals) -> Step:

@@ -17,7 +17,7 @@ from processor.lines import Classify, Proposals, look_at
 from processor.pages.cleaning import CleanPage
 from processor.prediction.strip_reader import StripReader, StripReading
 from processor.prediction.strips import cut_strip
-from processor.records import Box, Cause, Mask, Rejection, TwoReadings, Winner
+from processor.records import Box, Cause, Mask, Rejection, Signs, TwoReadings, Winner
 from processor.regions import Region, find_regions
 from processor.rejection.open_set import SEVERAL, SURE_NUMBER
 from processor.segmentation.blobs import Blob
@@ -93,7 +93,7 @@ def _together(
     twice = _both(first, reading, verdict)
     differs = "" if _is_overruled(twice, verdict, overrules) else _contradiction(twice, verdict.digits)
     same = reading.digits == verdict.digits
-    separators = _separators(reading) if same else [None] * len(digits)
+    separators: Sequence[Signs | None] = reading.before if same else [None] * len(digits)
     seen = reading.confidences if same else [0.0] * len(digits)
     return [
         replace(
@@ -123,17 +123,6 @@ def _is_overruled(twice: TwoReadings, verdict: Verdict, overrules: float) -> boo
     objections += [twice.second_confidence] * (twice.second != verdict.digits)
     doubtful = all(confidence < SURE_NUMBER for confidence in objections)
     return doubtful and len(verdict.digits) >= SEVERAL and verdict.probability >= overrules
-
-
-def _separators(reading: StripReading) -> list[str | None]:
-    """What the second reading saw before each of its digits: a point, a comma, a minus, or nothing."""
-    found: list[str | None] = []
-    before = ""
-    for character in reading.text:
-        if character.isdigit():
-            found.append(before)
-        before = "" if character.isdigit() else before + character
-    return found
 
 
 def _both(first: str, reading: StripReading, verdict: Verdict) -> TwoReadings:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from processor.records import Cause, Rejection, TwoReadings
+from processor.records import Cause, Rejection, Signs, TwoReadings
 from processor.rejection import text
 from processor.segmentation.blobs import Blob
 from processor.segmentation.splitting import stroke_width
@@ -39,9 +39,9 @@ class Mark:
     on which its largest part is read the same, with or without a speck more.
 
     `differs` is what another reading makes of its number, "" where that is the same; None where it was read
-    once. `twice` is what each reading makes of the strip that it stands in, and `before` the separator
-    that the second saw before the digit, "" for none; None where that is not known. `second` is what the
-    second reading alone gives the digit, 0 where it reads another.
+    once. `twice` is what each reading makes of the strip that it stands in, and `before` what
+    the second saw between the digit and the one before it; None where that is not known. `second` is what
+    the second reading alone gives the digit, 0 where it reads another.
     """
 
     blob: Blob
@@ -50,7 +50,7 @@ class Mark:
     rejection: Rejection | None
     differs: str | None = None
     twice: TwoReadings | None = None
-    before: str | None = None
+    before: Signs | None = None
     second: float = 0.0
 
     @property

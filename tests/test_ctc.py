@@ -100,7 +100,7 @@ def test_nothing_is_read_where_nothing_stands(count: int) -> None:
 
 def written(rows: list[dict[str, float]], digits: str) -> str:
     columns = columns_of(rows)
-    return ctc.written(columns, digits, ctc.align(ctc.digits_only(columns), digits))
+    return ctc.written(digits, ctc.signs(columns, ctc.align(ctc.digits_only(columns), digits)))
 
 
 def test_a_number_is_told_as_it_is_written() -> None:
@@ -113,3 +113,11 @@ def test_a_dash_within_or_behind_a_number_is_no_minus_and_a_faint_comma_none() -
     assert written([{"1": 0.9}, {"2": 0.9}, {"-": 0.9}], "12") == "12"
     assert written([{".": 0.9}, {"2": 0.9}, {",": 0.9}], "2") == "2"
     assert written([{"1": 0.9}, {",": 0.3, "_": 0.6}, {"2": 0.9}], "12") == "12"
+
+
+def test_a_mark_may_be_seen_as_a_bit_of_a_point_and_of_a_comma() -> None:
+    columns = columns_of([{"1": 0.9}, {".": 0.5, ",": 0.4}, {".": 0.6}, {"2": 0.9}])
+    first, second = ctc.signs(columns, ctc.align(ctc.digits_only(columns), "12"))
+    assert [first.separator, first.dash] == pytest.approx([0.0, 0.0], abs=0.05)
+    assert [second.point, second.comma] == pytest.approx([0.5, 0.4], abs=0.05)
+    assert second.separator == pytest.approx(0.9, abs=0.05)

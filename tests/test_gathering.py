@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from processor.gathering import gather
-from processor.records import Box, Cause, DigitReading, NumberReading, Rejection, Status
+from processor.records import Box, Cause, DigitReading, NumberReading, Rejection, Signs, Status
 from processor.rejection.open_set import READ_ONCE, LeastSure
 from processor.segmentation.blobs import Blob
 from processor.words import Mark, Seen
@@ -59,6 +59,7 @@ def gathered(
     one_number: bool = False,
     least: LeastSure = READ_ONCE,
     ink: NDArray[np.uint8] | None = None,
+    mask: NDArray[np.bool_] | None = None,
 ) -> tuple[list[NumberReading], list[DigitReading]]:
     readings = [[reading(one, confidence) for one in line] for line in lines]
     return gather(
@@ -69,6 +70,7 @@ def gathered(
         one_number=one_number,
         least=least,
         ink=ink,
+        mask=mask,
     )
 
 
@@ -142,51 +144,103 @@ def test_a_separator_that_nobody_can_tell_sends_the_number_to_review() -> None:
     assert [(n.text, n.status) for n in numbers] == [("125", Status.REVIEW)]
 
 
+def seen(marks: list[Mark], before: str, sure: float = 0.95) -> list[Mark]:
+    """`marks` with what the second reading saw before each, `_` for nothing, `?` where it was not asked."""
+    signs = {
+        "_": Signs(),
+        "?": None,
+        ".": Signs(point=sure),
+        ",": Signs(comma=sure),
+        "-": Signs(dash=sure),
+    }
+    return [replace(one, before=signs[sign]) for one, sign in zip(twice(marks), before, strict=True)]
+
+
 @pytest.mark.parametrize(
     ("before", "text", "status"),
     [
-        (["", "", ","], "12,5", Status.ACCEPTED),
-        (["", "", ""], "125", Status.ACCEPTED),
-        (["-", "", ""], "-125", Status.ACCEPTED),
-        (["", ",", ","], "125", Status.REVIEW),
-        (["", "", None], "125", Status.REVIEW),
+        ("__,", "12,5", Status.ACCEPTED),
+        ("___", "125", Status.ACCEPTED),
+        ("-__", "-125", Status.ACCEPTED),
+        ("_,,", "125", Status.REVIEW),
+        ("__?", "125", Status.REVIEW),
     ],
     ids=["a comma", "nothing", "a minus", "no number", "not known"],
 )
-def test_what_shapes_do_not_tell_the_second_reading_may(
-    before: list[str | None], text: str, status: Status
-) -> None:
+def test_what_shapes_do_not_tell_the_second_reading_may(before: str, text: str, status: Status) -> None:
     blot = mark(Box(153, 142, 16, 10), SPECK)
-    seen = [replace(one, before=sign) for one, sign in zip(twice(row("125")), before, strict=True)]
-    numbers, rejected = gathered(seen, [blot])
+    numbers, rejected = gathered(seen(row("125"), before), [blot])
     assert [(n.text, n.status) for n in numbers] == [(text, status)]
     assert (rejected[0].reason or "").startswith("separator: ")
 
 
-@pytest.mark.parametrize(
-    ("before", "text"), [(["", "", ""], "125"), (["", "", "."], "12.5"), (["", ",", ""], "1,25")]
-)
-def test_a_fine_point_counts_where_the_second_reading_sees_it(before: list[str], text: str) -> None:
+@pytest.mark.parametrize(("before", "text"), [("___", "125"), ("__.", "12.5"), ("_,_", "1,25")])
+def test_a_fine_point_counts_where_the_second_reading_sees_it(before: str, text: str) -> None:
     """Noise between the digits of 10 made an accepted 1.0 of it."""
     dot = mark(Box(158, 136, 5, 4), SPECK)
-    seen = [replace(one, before=sign) for one, sign in zip(twice(row("125")), before, strict=True)]
-    assert [(n.text, n.status) for n in gathered(seen, [dot])[0]] == [(text, Status.ACCEPTED)]
+    numbers, _ = gathered(seen(row("125"), before), [dot])
+    assert [(n.text, n.status) for n in numbers] == [(text, Status.ACCEPTED)]
     assert [(n.text, n.status) for n in gathered(row("125"), [dot])[0]] == [("125", Status.REVIEW)]
+
+
+def test_a_comma_that_touches_a_digit_or_a_line_is_seen_by_the_second_reading_alone() -> None:
+    numbers, _ = gathered(seen(row("125"), "__,"))
+    assert [(n.text, n.status) for n in numbers] == [("12,5", Status.ACCEPTED)]
+
+
+@pytest.mark.parametrize(
+    ("marks", "sure", "text", "reason"),
+    [
+        ([Box(158, 136, 6, 14)], 0.0, "125", "separator: it may be 12,5, marks between its digits: 1"),
+        ([], 0.6, "12,5", "separator: it may be 125, marks between its digits: 0"),
+    ],
+    ids=["the first alone", "the second, not surely"],
+)
+def test_where_the_readings_differ_the_reason_names_the_other_number(
+    marks: list[Box], sure: float, text: str, reason: str
+) -> None:
+    numbers, _ = gathered(seen(row("125"), "__,", sure), [mark(box, SPECK) for box in marks])
+    assert [(n.text, n.status) for n in numbers] == [(text, Status.REVIEW)]
+    assert numbers[0].reason == reason
+
+
+def test_a_point_that_parts_thousands_or_not_changes_no_number() -> None:
+    point = mark(Box(125, 133, 7, 7), SPECK)
+    numbers, _ = gathered(seen(row("1250"), "____"), [point])
+    assert [(n.text, n.status) for n in numbers] == [("1250", Status.ACCEPTED)]
+
+
+@pytest.mark.parametrize(("others", "text"), [("??,", "12,5"), ("??.", "12.5")])
+def test_a_page_of_commas_settles_a_mark_that_may_be_either(others: str, text: str) -> None:
+    lines = [seen(row("125", y=y), others) for y in (100, 160, 220)]
+    doubtful = [
+        replace(one, before=Signs(point=0.5, comma=0.5) if i == 2 else Signs())
+        for i, one in enumerate(twice(row("125", y=280)))
+    ]
+    numbers, _ = gathered(*lines, doubtful)
+    assert texts(numbers) == [text] * 4
+
+
+def test_the_dots_of_a_dotted_line_separate_nothing() -> None:
+    dots = [Box(x, 136, 6, 6) for x in (60, 76, 158, 200, 216, 232)]
+    ink = lines_of(*((b.x, b.y, b.width, b.height) for b in dots), at=blank())
+    digits = seen(row("125"), "__.", 0.1)
+    marks = [mark(dot, SPECK) for dot in dots]
+    told = gathered(digits, marks, mask=ink)[0], gathered(digits, [mark(dots[2], SPECK)], mask=blank())[0]
+    assert [(n.text, n.reason is None) for numbers in told for n in numbers] == [
+        ("125", True),
+        ("12.5", False),
+    ]
 
 
 def test_a_point_between_the_boxes_of_a_row_is_asked_about() -> None:
     edges = lines_of(*((92 + 50 * i, 90, 2, 60) for i in range(6)), at=blank())
     dot = mark(Box(132, 132, 7, 8), SPECK)
-    numbers = gathered([*row("40721", pitch=50), dot], dividers=edges)[0]
+    numbers = gathered([*row("407", pitch=50), dot], dividers=edges)[0]
     assert [(n.text, n.status, n.reason) for n in numbers] == [
-        ("40721", Status.REVIEW, "separator: marks between its digits that may separate them: 1")
+        ("407", Status.REVIEW, "separator: it may be 4.07, marks between its digits: 1")
     ]
-    assert texts(gathered([*row("40721", pitch=50), dot])[0]) != ["40721"]
-
-
-def test_what_shapes_do_tell_is_not_asked_again() -> None:
-    seen = [replace(one, before="") for one in twice(row("125"))]
-    assert texts(gathered(seen, [mark(Box(158, 136, 6, 14), SPECK)])[0]) == ["12,5"]
+    assert texts(gathered([*row("407", pitch=50), dot])[0]) != ["407"]
 
 
 @pytest.mark.parametrize(("darkness", "text"), [(250, "12,5"), (200, "12,5"), (150, "125")])
@@ -413,7 +467,7 @@ def doubted(one: Mark, confidence: float) -> DigitReading:
 
 def test_what_may_lie_between_or_beside_the_digits_is_the_reason() -> None:
     assert why(row("125"), [mark(Box(153, 142, 16, 10), SPECK)]) == [
-        "separator: marks between its digits that may separate them: 1"
+        "separator: it may be 12,5, marks between its digits: 1"
     ]
     assert why([*row("12"), *row("5", 192)]) == [
         "may lack digits: a gap of 0.9 digit heights in it, limit 0.65"

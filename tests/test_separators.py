@@ -1,11 +1,11 @@
-"""Points, commas and minus signs are written where they stand and look so; else the digits stand alone."""
+"""Points, commas and dashes are told by where small marks stand and how they look."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from processor.records import Box
-from processor.segmentation.separators import hangs, punctuate
+from processor.segmentation.separators import Before, Between, between_digits, dash_before, hangs
 
 STROKE = 4.0
 TOP, HEIGHT, PITCH = 100, 40, 40
@@ -34,25 +34,34 @@ def dash(x: int, y: int = TOP + 18) -> Box:
     return Box(x, y, 18, 5)
 
 
+def between(marks: list[Box], *, count: int = 3, boxed: bool = False) -> list[Between]:
+    return between_digits(digits(count), marks, STROKE, boxed=boxed)
+
+
+def kinds(found: list[Between]) -> str:
+    """What stands in each gap: a comma or a point, `?` what is not clear, `_` nothing."""
+    return "".join(
+        "_" if not gap.marks else "?" if not gap.clear else "," if gap.comma > 0 else "." for gap in found
+    )
+
+
 @pytest.mark.parametrize(
-    ("number", "marks", "text"),
+    ("marks", "told"),
     [
-        ("125", [], "125"),
-        ("125", [comma(1)], "12,5"),
-        ("125", [point(1)], "12.5"),
-        ("1234567", [point(0), point(3)], "1.234.567"),
-        ("123456", [point(2), comma(4)], "123456"),
-        ("1234567", [point(0), point(3), comma(4)], "1234567"),
-        ("1234567", [comma(0), point(3)], "1,234.567"),
-        ("24122026", [point(1), point(3)], "24.12.2026"),
-        ("5", [dash(175)], "-5"),
-        ("125", [dash(175), comma(1)], "-12,5"),
+        ([], "______"),
+        ([comma(1)], "_,____"),
+        ([point(1)], "_.____"),
+        ([point(0), point(3), comma(4)], ".__.,_"),
     ],
 )
-def test_a_number_as_written(number: str, marks: list[Box], text: str) -> None:
-    found = punctuate(number, digits(len(number)), marks, STROKE)
-    assert found.text == text
-    assert found.doubtful == (text == number and bool(marks))
+def test_commas_and_points_are_told_by_shape_and_place(marks: list[Box], told: str) -> None:
+    assert kinds(between(marks, count=7)) == told
+
+
+def test_a_comma_is_surest_where_it_is_slender_and_reaches_below() -> None:
+    standing = Box(gap(1) - 3, BASELINE - 10, 6, 10)
+    (_, sure), (_, likely), (_, round_one) = between([comma(1)]), between([standing]), between([point(1)])
+    assert sure.comma > likely.comma > 0 > round_one.comma
 
 
 @pytest.mark.parametrize(
@@ -68,61 +77,53 @@ def test_a_number_as_written(number: str, marks: list[Box], text: str) -> None:
     ],
     ids=["an apostrophe", "at mid-height", "below", "behind", "a one", "an underline", "dust"],
 )
-def test_what_is_no_separator_leaves_the_digits_as_they_are(mark: Box) -> None:
-    found = punctuate("125", digits(3), [mark], STROKE)
-    assert (found.text, found.used, found.doubtful) == ("125", (), False)
+def test_what_is_no_separator_stands_in_no_gap(mark: Box) -> None:
+    assert kinds(between([mark])) == "__"
 
 
-@pytest.mark.parametrize(
-    ("side", "boxed", "doubtful"), [(6, False, False), (5, False, True), (6, True, True)]
-)
+@pytest.mark.parametrize(("side", "boxed", "told"), [(6, False, "_."), (5, False, "_?"), (6, True, "_?")])
 def test_a_fine_point_may_be_dirt_and_one_between_boxes_a_piece_of_them(
-    side: int, boxed: bool, doubtful: bool
+    side: int, boxed: bool, told: str
 ) -> None:
     mark = Box(gap(1) - 3, BASELINE - side, side, side)
-    found = punctuate("125", digits(3), [mark], STROKE, boxed=boxed)
-    assert (found.text, found.used, found.doubtful) == ("125" if doubtful else "12.5", (0,), doubtful)
+    assert kinds(between([mark], boxed=boxed)) == told
 
 
 def test_a_comma_is_one_however_slender_also_between_boxes() -> None:
-    fine = Box(gap(1) - 1, BASELINE - 4, 3, 14)
-    assert punctuate("125", digits(3), [fine], STROKE, boxed=True).text == "12,5"
+    assert kinds(between([Box(gap(1) - 1, BASELINE - 4, 3, 14)], boxed=True)) == "_,"
 
 
 @pytest.mark.parametrize(
     "marks",
-    [
-        [Box(gap(1) - 8, BASELINE + 2, 15, 9)],
-        [point(1), Box(gap(1) + 4, BASELINE - 6, 6, 6)],
-        [comma(0), comma(1)],
-    ],
-    ids=["a blot below the line", "two points", "a row of commas"],
+    [[Box(gap(1) - 8, BASELINE + 2, 15, 9)], [point(1), Box(gap(1) + 4, BASELINE - 6, 6, 6)]],
+    ids=["a blot below the line", "two points"],
 )
-def test_what_nobody_can_tell_is_doubtful_and_stands_in_no_text(marks: list[Box]) -> None:
-    found = punctuate("1253", digits(4), marks, STROKE)
-    assert (found.text, found.doubtful) == ("1253", True)
+def test_what_nobody_can_tell_is_not_clear(marks: list[Box]) -> None:
+    assert kinds(between(marks)) == "_?"
 
 
 def test_dirt_beside_a_comma_does_not_hide_it() -> None:
-    found = punctuate("125", digits(3), [comma(1), Box(gap(1) + 4, BASELINE - 3, 3, 3)], STROKE)
-    assert found.text == "12,5"
+    found = between([Box(gap(1) + 4, BASELINE - 3, 3, 3), comma(1)])
+    assert kinds(found) == "_,"
+    assert (found[1].marks, found[1].chosen) == ((0, 1), 1)
 
 
 @pytest.mark.parametrize(
-    "marks",
+    ("marks", "found"),
     [
-        [dash(175), dash(150)],
-        [dash(175), dash(325)],
-        [dash(175, TOP + 10), dash(175, TOP + 25)],
-        [dash(140)],
-        [dash(175, TOP + 35)],
-        [Box(130, TOP + 18, 65, 5)],
+        ([dash(175)], Before(0)),
+        ([comma(1), dash(175)], Before(1)),
+        ([dash(175), dash(150)], Before(filler=True)),
+        ([dash(175), dash(325)], Before(filler=True)),
+        ([dash(175, TOP + 10), dash(175, TOP + 25)], Before(filler=True)),
+        ([dash(140)], Before()),
+        ([dash(175, TOP + 35)], Before()),
+        ([Box(130, TOP + 18, 65, 5)], Before()),
     ],
-    ids=["two before", "one behind", "an equals sign", "too far", "at the baseline", "a line"],
+    ids=["one", "beside a comma", "two", "one behind", "an equals sign", "far", "at the baseline", "a line"],
 )
-def test_dashes_that_are_no_minus(marks: list[Box]) -> None:
-    found = punctuate("125", digits(3), marks, STROKE)
-    assert (found.text, found.used, found.doubtful) == ("125", (), False)
+def test_one_dash_before_a_number_is_a_minus(marks: list[Box], found: Before) -> None:
+    assert dash_before(digits(3), marks) == found
 
 
 def test_only_what_is_low_and_at_the_baseline_hangs() -> None:
@@ -135,14 +136,15 @@ def test_only_what_is_low_and_at_the_baseline_hangs() -> None:
 boxes = st.builds(Box, st.integers(150, 400), st.integers(80, 180), st.integers(1, 40), st.integers(1, 40))
 
 
-@given(st.text("0123456789", min_size=1, max_size=6), st.lists(boxes, max_size=5), st.integers(-90, 90))
-def test_the_digits_are_never_changed_and_a_shift_changes_nothing(
-    number: str, marks: list[Box], shift: int
+@given(st.integers(1, 6), st.lists(boxes, max_size=5), st.integers(-90, 90))
+def test_a_mark_stands_in_one_gap_at_most_and_a_shift_changes_nothing(
+    count: int, marks: list[Box], shift: int
 ) -> None:
-    found = punctuate(number, digits(len(number)), marks, STROKE)
-    assert "".join(c for c in found.text if c.isdigit()) == number
-    shifted = [_moved(digits(len(number)), shift), _moved(marks, shift)]
-    assert punctuate(number, shifted[0], shifted[1], STROKE) == found
+    found = between_digits(digits(count), marks, STROKE)
+    used = [i for gap in found for i in gap.marks]
+    assert len(found) == count - 1
+    assert len(used) == len(set(used))
+    assert between_digits(_moved(digits(count), shift), _moved(marks, shift), STROKE) == found
 
 
 def _moved(group: list[Box], shift: int) -> list[Box]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from processor.records import Signs
+
 BLANK = 0
 
 ALPHABET = "0123456789.,-"
@@ -26,7 +28,7 @@ LEAST = 1e-3
 """A digit less likely than this in a column begins no hypothesis there."""
 
 SEPARATED = 0.5
-"""A separator is told where it is likelier than this in a column between two digits."""
+"""A separator is written where it is likelier than this in a column between two digits."""
 
 Columns = NDArray[np.float32]
 """Logarithms of probabilities: (T, 1 + characters) as the network gives them, or (T, 11) for digits only."""
@@ -142,24 +144,37 @@ def _span(columns: Columns, path: Sequence[int], number: int, label: int) -> Spa
     return Span(first, last, float(np.exp(columns[first:last, label].max())))
 
 
-def written(columns: Columns, digits: str, spans: Sequence[Span]) -> str:
-    """`digits` as they are written, with the separators that (T, 1 + characters) shows around them."""
-    separators = columns[:, DIGITS + 1 :]
+def signs(columns: Columns, spans: Sequence[Span]) -> list[Signs]:
+    """What (T, 1 + characters) shows before each of the digits that take `spans`.
+
+    Point and comma share the column in which they are surest together: one mark is seen as a bit of both.
+    """
+    likely = np.exp(columns[:, DIGITS + 1 :].astype(np.float64))
+    starts = [0, *(span.last for span in spans)]
+    return [_signs(likely[start : span.first]) for start, span in zip(starts, spans, strict=False)]
+
+
+def _signs(between: NDArray[np.float64]) -> Signs:
+    if not len(between):
+        return Signs()
+    point, comma, _ = between[int(between[:, :2].sum(axis=1).argmax())].tolist()
+    return Signs(round(point, 4), round(comma, 4), round(float(between[:, 2].max()), 4))
+
+
+def written(digits: str, seen: Sequence[Signs]) -> str:
+    """`digits` as they are written, with what is `seen` before each of them."""
     text = ""
-    ends = [0, *(span.last for span in spans)]
-    starts = [*(span.first for span in spans), len(columns)]
-    for place, (start, end) in enumerate(zip(ends, starts, strict=True)):
-        between = separators[start:end]
-        last = place == len(digits)
-        if between.size and not last:
-            row, character = np.unravel_index(int(between.argmax()), between.shape)
-            # Before the first digit only a minus is part of a number, and there is none within it.
-            if between[row, character] > np.log(SEPARATED) and (ALPHABET[DIGITS + character] == "-") == (
-                place == 0
-            ):
-                text += ALPHABET[DIGITS + int(character)]
-        text += digits[place] if not last else ""
+    for place, (digit, sign) in enumerate(zip(digits, seen, strict=True)):
+        # Before the first digit only a minus is part of a number, and there is none within it.
+        text += ("-" if sign.dash > SEPARATED else "") if place == 0 else _separator(sign)
+        text += digit
     return text
+
+
+def _separator(sign: Signs) -> str:
+    if max(sign.point, sign.comma) <= SEPARATED:
+        return ""
+    return "." if sign.point >= sign.comma else ","
 
 
 def _trellis(columns: Columns, digits: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -19,6 +19,7 @@ from processor.prediction.ctc import ALPHABET, Columns
 from processor.prediction.manifests import REMEDY, read_hashed
 from processor.prediction.strip_networks import PITCH, StripNetwork
 from processor.prediction.strips import DIGIT, HEIGHT, PLANES, Strip
+from processor.records import Signs
 from processor.stages import stage
 
 STRIPS = "strips.safetensors"
@@ -38,7 +39,8 @@ EXPECTED = {"alphabet": ALPHABET, "height": HEIGHT, "digit": DIGIT, "planes": PL
 class StripReading:
     """What the network reads on one strip.
 
-    `digits` may be empty; `text` is `digits` with the separators that it saw. `confidence` is the calibrated
+    `digits` may be empty; `before` is what it saw before each of them, and `text` is `digits` with the
+    separators among that. `confidence` is the calibrated
     probability of `digits` over all ways of standing there, and `log_probability` its logarithm.
     `confidences` are those of the digits, each from its surest column, and `places` their (x0, x1) on the
     page. `others` are the next likeliest strings of digits with their log-probabilities. `columns` (T, 11)
@@ -49,6 +51,7 @@ class StripReading:
     text: str
     log_probability: float
     confidences: tuple[float, ...]
+    before: tuple[Signs, ...]
     places: tuple[tuple[float, float], ...]
     others: tuple[tuple[str, float], ...]
     columns: Columns
@@ -164,11 +167,13 @@ def _reading(strip: Strip, columns: Columns) -> StripReading:
     best, *others = ctc.beam(only)
     digits = best[0]
     spans = ctc.align(only, digits)
+    seen = ctc.signs(columns, spans)
     return StripReading(
         digits=digits,
-        text=ctc.written(columns, digits, spans),
+        text=ctc.written(digits, seen),
         log_probability=min(0.0, ctc.log_probability(only, digits)),
         confidences=tuple(span.confidence for span in spans),
+        before=tuple(seen),
         places=tuple((strip.page_x(s.first * PITCH), strip.page_x(s.last * PITCH)) for s in spans),
         others=tuple(others),
         columns=only,

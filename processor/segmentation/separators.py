@@ -1,6 +1,5 @@
 """Separators: the points, commas and the minus of a number, told by where a small mark stands and how."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -55,22 +54,30 @@ FILLER_REACH = 2.0
 """Another dash so near the number or the minus, in digit heights, makes both fillers: `--123--` is 123."""
 
 
-WRITTEN = re.compile(
-    r"\d+([.,]\d+)?|\d{1,3}(\.\d{3})+(,\d+)?|\d{1,3}(,\d{3})+(\.\d+)?|\d{1,2}\.\d{1,2}\.(\d\d)?\d\d"
-)
-"""One decimal sign, thousands in threes, or a date: any other row of points and commas has dirt in it."""
+CLEAR, LIKELY = 2.0, 1.0
+"""Nats for a comma, or against it, where shape and place both tell which it is, and where one does."""
 
 
 @dataclass(frozen=True, slots=True)
-class Punctuation:
-    """A number as written: `text`, the indices of the marks `used` in it, and whether one is `doubtful`.
+class Between:
+    """What shapes tell of a gap between two digits: the indices of the `marks` that may separate them.
 
-    What is doubtful stands in no text: the digits alone are sure.
+    `chosen` is the one that stands out, None where none does; `clear` is whether a separator looks so and
+    nothing else; `comma` are nats for a comma against a point.
     """
 
-    text: str
-    used: tuple[int, ...]
-    doubtful: bool
+    marks: tuple[int, ...] = ()
+    chosen: int | None = None
+    clear: bool = False
+    comma: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """The index of the one `dash` before a number, where there is one, and whether dashes fill its field."""
+
+    dash: int | None = None
+    filler: bool = False
 
 
 def hangs(box: Box, top: float, bottom: float, highest: float = 0.0) -> bool:
@@ -86,37 +93,32 @@ def hangs(box: Box, top: float, bottom: float, highest: float = 0.0) -> bool:
     return low and box.height <= SMALL * height and box.bottom >= bottom - SINKS * height
 
 
-def punctuate(
-    digits: str, boxes: Sequence[Box], marks: Sequence[Box], stroke: float, *, boxed: bool = False
-) -> Punctuation:
-    """`digits`, written with a `stroke` px wide, and the separators among `marks`.
+def between_digits(
+    boxes: Sequence[Box], marks: Sequence[Box], stroke: float, *, boxed: bool = False
+) -> list[Between]:
+    """What shapes tell of each gap between the digits at `boxes`, from left to right.
 
-    `boxes` are the digits', from left to right. A mark in a gap is a comma where it is slender or reaches
-    below the line, a point where it is round and stands on it; between the two nobody knows, nor where there
-    are several that make no number together, nor of a point that is fine or, where the digits are `boxed`
-    one by one, a piece of a box as well. Fails on commas that touch a digit.
+    The digits are written with a `stroke` px wide. A mark in a gap is a comma where it is slender or reaches
+    below the line, a point where it is round and stands on it. It is not clear where it is of another shape,
+    where there are several, and where a point is fine or, the digits being `boxed` one by one, a piece of a
+    box as well. Fails on commas that touch a digit.
     """
     height = float(np.median([b.height for b in boxes]))
     highest = float(max(b.height for b in boxes))
     bottom = float(np.median([b.bottom for b in boxes]))
-    text, used, doubtful = digits[:1], [], False
-    for (left, right), digit in zip(pairwise(boxes), digits[1:], strict=True):
-        inside = [i for i, mark in enumerate(marks) if _in_gap(mark, (left, right), bottom, height, highest)]
+    found = []
+    for gap in pairwise(boxes):
+        inside = [i for i, mark in enumerate(marks) if _in_gap(mark, gap, bottom, height, highest)]
         inside = [i for i in inside if min(marks[i].width, marks[i].height) >= DUST * stroke]
-        used += inside
-        chosen = _largest([marks[i] for i in inside])
-        kind = _kind(chosen, bottom, height) if chosen else None
-        fine = chosen is not None and kind == "." and (boxed or chosen.height < FINE * height)
-        doubtful |= bool(inside) and (kind is None or fine)
-        text += (kind or "") + digit
-    if doubtful or not WRITTEN.fullmatch(text):
-        return Punctuation(digits, tuple(used), True)
-    minus = _minus(boxes, marks, bottom, height)
-    return Punctuation(text if minus is None else "-" + text, (*used, *_listed(minus)), False)
-
-
-def _listed(index: int | None) -> tuple[int, ...]:
-    return () if index is None else (index,)
+        chosen = _largest(inside, marks)
+        if chosen is None:
+            found.append(Between(tuple(inside)))
+            continue
+        kind = _kind(marks[chosen], bottom, height)
+        fine = kind == "." and (boxed or marks[chosen].height < FINE * height)
+        clear = kind is not None and not fine
+        found.append(Between(tuple(inside), chosen, clear, _comma(marks[chosen], bottom, height)))
+    return found
 
 
 def _in_gap(mark: Box, gap: tuple[Box, Box], bottom: float, height: float, highest: float) -> bool:
@@ -125,10 +127,10 @@ def _in_gap(mark: Box, gap: tuple[Box, Box], bottom: float, height: float, highe
     return between and mark.width <= NARROW * height and hangs(mark, bottom - height, bottom, highest)
 
 
-def _largest(marks: Sequence[Box]) -> Box | None:
+def _largest(inside: Sequence[int], marks: Sequence[Box]) -> int | None:
     """The one mark that stands out; None where there is none, or several are alike."""
-    by_size = sorted(marks, key=lambda b: b.width * b.height)
-    if len(by_size) > 1 and _area(by_size[-1]) < LARGER * _area(by_size[-2]):
+    by_size = sorted(inside, key=lambda i: _area(marks[i]))
+    if len(by_size) > 1 and _area(marks[by_size[-1]]) < LARGER * _area(marks[by_size[-2]]):
         return None
     return by_size[-1] if by_size else None
 
@@ -144,21 +146,32 @@ def _kind(mark: Box, bottom: float, height: float) -> str | None:
     return "." if slender >= LYING and tail < TAIL else None
 
 
-def _minus(boxes: Sequence[Box], marks: Sequence[Box], bottom: float, height: float) -> int | None:
-    """The index of the one dash before the first digit, at mid-height."""
-    dashes = [i for i, mark in enumerate(marks) if _is_dash(mark, bottom, height)]
+def _comma(mark: Box, bottom: float, height: float) -> float:
+    """Nats for a comma: it is slender and reaches below the line, while a point is round and stands on it."""
+    slender, reaches = mark.height / mark.width >= SLENDER, (mark.bottom - bottom) / height >= TAIL
+    if slender == reaches:
+        return CLEAR if slender else -CLEAR
+    return LIKELY if mark.height >= mark.width else 0.0
+
+
+def dash_before(boxes: Sequence[Box], marks: Sequence[Box]) -> Before:
+    """The one dash before the first of the digits at `boxes`, at mid-height; with company it is a filler."""
+    height = float(np.median([b.height for b in boxes]))
+    bottom = float(np.median([b.bottom for b in boxes]))
+    dashes = [i for i, mark in enumerate(marks) if is_dash(mark, bottom, height)]
     start, end = boxes[0].x, boxes[-1].right
     before = [i for i in dashes if -0.1 * height <= start - marks[i].right <= MINUS_REACH * height]
     if len(before) != 1:
-        return None
+        return Before(filler=bool(before))
     minus = marks[before[0]]
     others = [marks[i] for i in dashes if i != before[0]]
     fillers = [d for d in others if minus.x - FILLER_REACH * height <= d.right <= start]
     fillers += [d for d in others if end <= d.x + 0.2 * height <= end + FILLER_REACH * height]
-    return None if fillers else before[0]
+    return Before(filler=True) if fillers else Before(before[0])
 
 
-def _is_dash(mark: Box, bottom: float, height: float) -> bool:
+def is_dash(mark: Box, bottom: float, height: float) -> bool:
+    """Whether a mark is a dash at the middle of digits `height` px high that stand on the row `bottom`."""
     narrowest, widest = MINUS_WIDTH
     low, high = MINUS_BAND
     middle = (mark.centre[1] - (bottom - height)) / height
