@@ -8,10 +8,19 @@ from processor.results.database import writing
 NUMBERS_A_SCAN = 100
 DIGITS_A_SCAN = 310
 REJECTED_A_SCAN = 10
+IN_REVIEW = NUMBERS_A_SCAN // 10
 
 _COUNT = "WITH RECURSIVE counted (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < {})"
 _HASH = f"substr('{'0' * 64}' || CAST(n AS text), length(CAST(n AS text)) + 1)"
 _BOX = "10, 20, 30, 40"
+_COUNTED = f"""
+    UPDATE pages SET number_count = {NUMBERS_A_SCAN}, accepted_count = {NUMBERS_A_SCAN - IN_REVIEW},
+        review_count = {IN_REVIEW}, digit_count = {3 * NUMBERS_A_SCAN}, digit_review_count = {3 * IN_REVIEW},
+        rejected_count = {REJECTED_A_SCAN}, expected_wrong = (
+            SELECT SUM(1 - confidence) FROM numbers
+            WHERE numbers.page_id = (SELECT MIN(id) FROM pages) AND status = 'accepted'
+        )
+"""
 
 
 def waiting(engine: Engine, scans: int) -> None:
@@ -61,6 +70,7 @@ def fill(engine: Engine, digits: int) -> None:
                 f"SELECT pages.id, n, 0.5, 'rejected', {_BOX} FROM pages, counted"
             )
         )
+        connection.execute(text(_COUNTED))
     _analyse(engine)
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Insert, Table, delete, insert, select, update
+from sqlalchemy import Connection, Engine, Insert, Table, delete, func, insert, select, update
 
 from processor.records import Box, DigitReading, NumberReading, PageReading, ScanResult, TwoReadings
 from processor.results import postgresql
@@ -107,10 +107,13 @@ def withdraw_refusal(engine: Engine) -> None:
 
 
 def _insert_all(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Inserts rows that name the same columns, without a look of SQLAlchemy's at each of their values."""
     if rows and postgresql.is_server(connection):
         postgresql.insert_all(connection, table, rows)
     elif rows:
-        connection.execute(insert(table), rows)
+        named, places = ", ".join(f'"{name}"' for name in rows[0]), ", ".join("?" * len(rows[0]))
+        sql = f"INSERT INTO {table.name} ({named}) VALUES ({places})"
+        connection.exec_driver_sql(sql, [tuple(row.values()) for row in rows])
 
 
 def _store_numbers(connection: Connection, page_id: int, found: Iterable[NumberReading]) -> list[int]:
@@ -119,10 +122,12 @@ def _store_numbers(connection: Connection, page_id: int, found: Iterable[NumberR
         return []
     if postgresql.is_server(connection):
         stored = postgresql.insert_all(connection, numbers, rows, "id", "position").all()
-    else:
-        stored = connection.execute(insert(numbers).returning(numbers.c.id, numbers.c.position), rows).all()
-    ids = {row.position: int(row.id) for row in stored}
-    return [ids[row["position"]] for row in rows]
+        ids = {row.position: int(row.id) for row in stored}
+        return [ids[row["position"]] for row in rows]
+    # The ids that SQLite would give: nobody else writes until this transaction ends.
+    last = connection.execute(select(func.coalesce(func.max(numbers.c.id), 0))).scalar_one()
+    _insert_all(connection, numbers, [{"id": last + row["position"], **row} for row in rows])
+    return [last + row["position"] for row in rows]
 
 
 def _page_row(scan_id: int, reading: PageReading, annotated: Path | None) -> Row:

@@ -7,7 +7,7 @@ rows, but for times, ids and the number of tries.
 
     pytest -m slow -s tests/proofs/test_random_kills.py
 
-reads 300 scans under 200 kills with `--once`, and under 100 with one daemon and with two that share an inbox.
+reads 300 scans under 200 kills with `--once` and under 100 with one daemon, and 1,200 with two that share an inbox.
 `PROOF_SCANS` and `PROOF_KILLS` choose other numbers, `PROOF_SEED` other moments. The steps between claim and
 move are not left to chance: test_kills.py stops at each of them by name.
 """
@@ -32,6 +32,9 @@ from tests.proofs.programs import Program, wait_until
 SCANS = int(os.environ.get("PROOF_SCANS", "300"))
 KILLS = int(os.environ.get("PROOF_KILLS", "200"))
 SEED = int(os.environ.get("PROOF_SEED", "5"))
+
+SHARED = 4
+"""So many times the scans for two daemons: the one that nobody kills reads on while the other one starts."""
 
 START_SECONDS = 4.0
 """About what passes from the start of a run to its first scan; one kill in seven falls into it."""
@@ -63,7 +66,11 @@ class Toll:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Account:
     """What a folder holds after the pile was read in peace."""
-    home = product(tmp_path_factory.mktemp("undisturbed") / "home")
+    return read_in_peace(tmp_path_factory.mktemp("undisturbed") / "home", SCANS)
+
+
+def read_in_peace(home: Path, scans: int) -> Account:
+    product(home, scans)
     assert Program(home, "--once", "--workers", "2").wait() == 1, "some scans of the pile are damaged"
     read = account(home)
     assert not [name for name in read if name.startswith("file 'inbox")]
@@ -71,9 +78,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Account:
     return read
 
 
-def product(home: Path) -> Path:
+def product(home: Path, scans: int = SCANS) -> Path:
     """A product folder whose inbox holds the pile; it waits for nothing that takes time."""
-    write_pile(home / "inbox", SCANS)
+    write_pile(home / "inbox", scans)
     (home / "settings.toml").write_text("[intake]\nsettle_seconds = 0.1\nrescan_seconds = 2\n")
     return home
 
@@ -104,10 +111,9 @@ def test_a_daemon_killed_again_and_again_leaves_what_an_undisturbed_one_leaves(
     conclude(home, undisturbed, toll)
 
 
-def test_two_daemons_of_which_one_is_killed_again_and_again_share_the_work(
-    tmp_path: Path, undisturbed: Account
-) -> None:
-    home, chance = product(tmp_path / "home"), random.Random(SEED + 2)
+def test_two_daemons_of_which_one_is_killed_again_and_again_share_the_work(tmp_path: Path) -> None:
+    undisturbed = read_in_peace(tmp_path / "undisturbed", SHARED * SCANS)
+    home, chance = product(tmp_path / "home", SHARED * SCANS), random.Random(SEED + 2)
     with Program(home, "--workers", "1") as other:
         toll = torment(home, KILLS // 2, chance, "--workers", "1")
         assert not other.ended, other.said
@@ -184,7 +190,7 @@ def conclude(home: Path, undisturbed: Account, toll: Toll) -> None:
     assert '"pending": 0,' in command(home, "status", "--json").stdout
     assert toll.at_work >= toll.kills * AT_WORK, f"enough kills are to hit scans that are left: {toll}"
     print(
-        f"\n{SCANS} scans, {toll.kills} kills ({toll.parents} of the parent, {toll.workers} of a worker; "
+        f"\n{toll.kills} kills ({toll.parents} of the parent, {toll.workers} of a worker; "
         f"{toll.at_work} while scans were left), {len(toll.programs)} starts: 0 lost, 0 doubled, "
         f"{len(undisturbed)} files and rows alike"
     )
