@@ -7,7 +7,7 @@ rows, but for times, ids and the number of tries.
 
     pytest -m slow -s tests/proofs/test_random_kills.py
 
-reads 300 scans under 200 kills with `--once` and under 100 with one daemon, and 1,200 with two that share an inbox.
+reads 300 scans under 200 kills with `--once`, under 100 with one daemon, and 1,200 scans under 100 with two.
 `PROOF_SCANS` and `PROOF_KILLS` choose other numbers, `PROOF_SEED` other moments. The steps between claim and
 move are not left to chance: test_kills.py stops at each of them by name.
 """
